@@ -6,13 +6,16 @@
         WeightsMismatch      the weights file is not the one model.toml names
       ArchiveError
         ArchiveFull          no room to keep an instance
-        MalformedInstance    the data set does not end where its lengths say, or lacks a UID
+        MalformedInstance    the data set does not end where its lengths say
+          InstanceMismatch   it lacks a UID it must have, or contradicts its C-STORE command
         InstanceConflict     the same SOP Instance UID arrived with other content
       IllegalMove            a state was to change in a way `states.py` does not allow
       LeaseLost              another worker owns the job now
       StudyRefused           a study that does not fit a model; its reason goes to the operator
         PixelsRefused        pixel data that cannot be decoded or is not a grey-scale picture
         SpacingRefused       no trustworthy distance between pixels
+        HeaderRefused        an instance lacks what its results must copy or refer to
+        FindingRefused       a finding outlines nothing, or not on the grid of its source
       IdentityMismatch       a result does not belong to the instances it was made from
       DeliveryError
         DeliveryRefused      the destination will never take this object
@@ -48,7 +51,11 @@ class ArchiveFull(ArchiveError):
 
 
 class MalformedInstance(ArchiveError):
-    """The data set does not end where its lengths say, or lacks a UID it must have."""
+    """The data set does not end where its lengths say, or a UID in it is none."""
+
+
+class InstanceMismatch(MalformedInstance):
+    """The data set lacks a UID it must have, or contradicts the C-STORE command it came with."""
 
 
 class InstanceConflict(ArchiveError):
@@ -73,6 +80,14 @@ class PixelsRefused(StudyRefused):
 
 class SpacingRefused(StudyRefused):
     """No trustworthy distance between pixels is stated."""
+
+
+class HeaderRefused(StudyRefused):
+    """An instance lacks what its results must copy or refer to."""
+
+
+class FindingRefused(StudyRefused):
+    """A finding outlines nothing, or not on the grid of its source."""
 
 
 class IdentityMismatch(RadnodeError):

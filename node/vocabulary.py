@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.float32]
 
 NOT_FOR_DIAGNOSIS = "AI result, not for diagnosis"
+
+# Who wrote a file or asks for an association (PS3.7 D.3.3.2); the version stays out of them, so that
+# the same object gives the same bytes in every version.
+IMPLEMENTATION_CLASS_UID = "2.25.164162018418782973175633770692181594547"
+IMPLEMENTATION_VERSION_NAME = "RADNODE"
 
 
 @dataclass(frozen=True)
@@ -70,3 +77,76 @@ class ModelIdentity:
     title: str
     version: str
     sha256: str
+
+
+@dataclass(frozen=True)
+class StudyIdentity:
+    """Whose study it is and which: what a result must share with the instances it was made from.
+
+    Every value is the decoded text of the attribute it is named after, "" when absent or empty, so
+    that it compares equal in whatever character set an instance was written.
+    """
+
+    study_instance_uid: str
+    patient_id: str
+    patient_name: str
+    patient_birth_date: str
+    patient_sex: str
+    study_id: str
+    study_date: str
+    accession_number: str
+
+
+def study_identity(dataset: Dataset) -> StudyIdentity:
+    """Return the identity an instance states; nothing is filled in."""
+
+    def text(keyword: str) -> str:
+        value = dataset.get(keyword)
+        return "" if value is None else str(value)
+
+    return StudyIdentity(
+        study_instance_uid=text("StudyInstanceUID"),
+        patient_id=text("PatientID"),
+        patient_name=text("PatientName"),
+        patient_birth_date=text("PatientBirthDate"),
+        patient_sex=text("PatientSex"),
+        study_id=text("StudyID"),
+        study_date=text("StudyDate"),
+        accession_number=text("AccessionNumber"),
+    )
+
+
+@dataclass(frozen=True)
+class PeerAddress:
+    """Where a DICOM application is reached and what it calls itself."""
+
+    ae_title: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class ReceivedInstance:
+    """An instance that is safe on disk, as the archive hands it to the index.
+
+    `path` is relative to the archive's root. `sha256` (hex) and `size` (bytes) are over the data set
+    as received, without preamble and file meta. `header` is the data set up to its pixel data.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    path: str
+    sha256: str
+    size: int
+    header: Dataset
+
+
+class Admission(StrEnum):
+    """What the index made of an instance: the first of its UID, a repeat, or a result of our own."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    OWN_RESULT = "own result"

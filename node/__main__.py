@@ -1,0 +1,5 @@
+"""Runs the `radnode` command: `python -m node`."""
+
+from node.cli import main
+
+main()

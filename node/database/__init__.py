@@ -1,0 +1,30 @@
+"""The tables every step writes its progress to, the engine that keeps them, and their migrations."""
+
+from node.database.engine import Database
+from node.database.events import EventName, record_event
+from node.database.tables import (
+    Association,
+    Decision,
+    Delivery,
+    Event,
+    Instance,
+    Job,
+    Result,
+    Series,
+    Study,
+)
+
+__all__ = [
+    "Association",
+    "Database",
+    "Decision",
+    "Delivery",
+    "Event",
+    "EventName",
+    "Instance",
+    "Job",
+    "Result",
+    "Series",
+    "Study",
+    "record_event",
+]

@@ -1,0 +1,76 @@
+"""Events: one row and one log line for everything that happens to a study."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from node.database.tables import Association, Delivery, Event, Job, Study
+
+logger = logging.getLogger("radnode")
+
+
+class EventName(StrEnum):
+    """Every event the node records; the same words stand in the log."""
+
+    ASSOCIATION_OPENED = "association opened"
+    ASSOCIATION_CLOSED = "association closed"
+    INSTANCE_KEPT = "instance kept"
+    INSTANCE_REPEATED = "instance repeated"
+    INSTANCE_CONFLICT = "instance conflict"
+    RESULT_RETURNED = "result returned"
+    STUDY_COMPLETE = "study complete"
+    STUDY_HELD = "study held"
+    JOB_QUEUED = "job queued"
+    JOB_CLAIMED = "job claimed"
+    JOB_DONE = "job done"
+    JOB_REFUSED = "job refused"
+    JOB_ATTEMPT_FAILED = "job attempt failed"
+    JOB_FAILED = "job failed"
+    JOB_CANCELLED = "job cancelled"
+    DELIVERY_QUEUED = "delivery queued"
+    DELIVERY_SENT = "delivery sent"
+    DELIVERY_DELAYED = "delivery delayed"
+    DELIVERY_DEAD = "delivery dead"
+    DELIVERY_RESENT = "delivery resent"
+
+
+Subject = Association | Study | Job | Delivery
+
+
+def record_event(
+    session: Session, at: datetime, name: EventName, subject: Subject, **detail: Any
+) -> None:
+    """Add one event about `subject` to the session's transaction and log it.
+
+    `detail` holds identifiers, counts and durations, never a patient's name, ID or birth date.
+    The subject must have its primary key, so flush a new row first.
+    """
+    event = Event(at=at, name=str(name), detail=detail)
+    match subject:
+        case Association():
+            event.association_id = subject.id
+        case Study():
+            event.study_id = subject.id
+        case Job():
+            event.study_id, event.job_id = subject.study_id, subject.id
+        case Delivery():
+            job = subject.result.job
+            event.study_id, event.job_id, event.delivery_id = job.study_id, job.id, subject.id
+    session.add(event)
+    logger.info(str(name), extra={"fields": _fields(event)})
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    """Return the identifiers and details of an event for the log line."""
+    identifiers = {
+        "association": event.association_id,
+        "study": event.study_id,
+        "job": event.job_id,
+        "delivery": event.delivery_id,
+    }
+    return {key: value for key, value in identifiers.items() if value is not None} | event.detail

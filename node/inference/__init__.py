@@ -1,0 +1,1 @@
+"""6. Run: the worker process, its networks and the queue they serve."""

@@ -1,0 +1,104 @@
+"""One claimed job, from the instance in the archive to results on disk and a committed row."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+
+from pydicom.dataset import Dataset
+from sqlalchemy.orm import joinedload
+
+from node.archive import Archive
+from node.catalog import Catalog
+from node.database import Database, Instance, Job, Series
+from node.errors import StudyRefused
+from node.inference.analysis import Analysis, analyse
+from node.inference.network import Network
+from node.jobs.queue import Claim, JobQueue, StoredResult
+from node.results.request import NodeDevice, ResultObject, ResultRequest
+from node.results.encoding import encode_results
+from node.results.identity import check_identity
+from node.vocabulary import StudyIdentity
+
+
+class Execution:
+    """Runs claimed jobs with networks that stay loaded."""
+
+    def __init__(
+        self, database: Database, archive: Archive, catalog: Catalog, queue: JobQueue, ae_title: str
+    ) -> None:
+        """Read instances from `archive`; results state `ae_title` as the device that made them."""
+        self._database = database
+        self._archive = archive
+        self._catalog = catalog
+        self._queue = queue
+        self._device = NodeDevice(ae_title, version("radnode"))
+        self._networks: dict[str, Network] = {}
+
+    def warm_up(self, model: str) -> None:
+        """Load a model's network and trace it once."""
+        self._network(model).warm_up()
+
+    def run(self, claim: Claim) -> None:
+        """Run one job to its end: done with results, or refused with the reason.
+
+        Any other error is the caller's to record as a failed attempt.
+        """
+        try:
+            job = self._load(claim)
+            source = self._archive.read(job.instance.path)
+            _check_patient(source)
+            analysis = analyse(source, self._catalog[claim.model], self._network(claim.model).predict)
+            analysed = time.perf_counter()
+            results = self._encode(job, source, analysis)
+        except StudyRefused as refusal:
+            self._queue.refuse(claim, str(refusal))
+            return
+        stored = [self._store(result) for result in results]
+        kept_ms = round((time.perf_counter() - analysed) * 1000, 1)
+        self._queue.finish(claim, stored, **analysis.durations_ms, encode_ms=kept_ms)
+
+    def _network(self, name: str) -> Network:
+        if name not in self._networks:
+            self._networks[name] = Network(self._catalog[name])
+        return self._networks[name]
+
+    def _load(self, claim: Claim) -> Job:
+        with self._database.reading() as session:
+            options = (joinedload(Job.study), joinedload(Job.instance))
+            return session.get_one(Job, claim.job_id, options=options)
+
+    def _encode(self, job: Job, source: Dataset, analysis: Analysis) -> tuple[ResultObject, ...]:
+        """Encode the findings and check that every object belongs to the study it came from."""
+        request = ResultRequest(
+            source=source,
+            findings=analysis.findings,
+            remarks=analysis.remarks,
+            model=self._catalog[job.model].identity,
+            inputs_digest=job.inputs_digest,
+            pinned_at=job.created_at,
+            device=self._device,
+        )
+        results = encode_results(request)
+        check_objects(results, [source], job.study.identity)
+        return results
+
+    def _store(self, result: ResultObject) -> StoredResult:
+        path, sha256 = self._archive.store_result(result.encoded)
+        return StoredResult(
+            kind=str(result.kind),
+            sop_class_uid=result.sop_class_uid,
+            sop_instance_uid=result.sop_instance_uid,
+            series_instance_uid=result.series_instance_uid,
+            path=path,
+            sha256=sha256,
+        )
+
+
+def _check_patient(source: Dataset) -> None:
+    """Refuse an instance without PatientID: nothing would tie its results to a patient."""
+    if not source.get("PatientID"):
+        raise StudyRefused(
+            f"instance {source.SOPInstanceUID}: PatientID is empty; a result could be put on the wrong "
+            "patient; have the sender fill it in and send the study again"
+        )

@@ -1,0 +1,48 @@
+"""A network that is built once, stays in memory and answers one batch at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from node.catalog import Model
+from node.errors import ModelCardError
+from node.inference.loading import load_part
+from node.vocabulary import Pixels
+
+
+class Network:
+    """A model's Keras graph with its weights, compiled into one TensorFlow function."""
+
+    def __init__(self, model: Model) -> None:
+        """Check the weights' hash before anything is loaded; raises WeightsMismatch or ModelCardError."""
+        model.check_weights()
+        graph = load_part(model.folder, "architecture").build()
+        try:
+            graph.load_weights(model.weights)
+        except ValueError as error:
+            raise ModelCardError(
+                f"{model.card.name}: {model.weights.name} does not fit architecture.py: {error}; "
+                "train the model again or restore both files"
+            ) from error
+        self._shape = (1, *graph.input_shape[1:])
+        self._call = tf.function(lambda batch: graph(batch, training=False))
+
+    def warm_up(self) -> None:
+        """Trace the graph, so that the first job does not wait for it."""
+        self.predict(np.zeros(self._shape, np.float32))
+
+    def predict(self, batch: Pixels) -> Pixels:
+        """Return the network's output for `batch`, shaped as architecture.py says.
+
+        A compiled function is called rather than `keras.Model.predict`, which costs about three
+        times as much for one image.
+        """
+        answer: Pixels = self._call(tf.constant(batch)).numpy()
+        return answer
+
+
+def use_threads(count: int) -> None:
+    """Give every network `count` CPU threads (0 for as many as there are cores); call it once, first."""
+    tf.config.threading.set_intra_op_parallelism_threads(count)
+    tf.config.threading.set_inter_op_parallelism_threads(1)

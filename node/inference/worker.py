@@ -1,0 +1,136 @@
+"""The worker process: claims jobs one after another and never answers a peer.
+
+Started as `python -m node.inference.worker NODE_TOML NAME`. It ends by itself when the
+node that started it is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from node.archive import Archive
+from node.catalog import Catalog, bundled_models
+from node.clock import SystemClock
+from node.database import Database
+from node.errors import LeaseLost
+from node.inference.execution import Execution
+from node.inference.network import use_threads
+from node.jobs.queue import Claim, JobQueue
+from node.logs import configure_logs
+from node.settings import Settings, load_settings
+
+logger = logging.getLogger("radnode.worker")
+
+POLL_SECONDS = 0.05
+DEADLINE_EXIT = 75
+
+
+class Worker:
+    """Claims and runs jobs until it is told to stop or its node is gone."""
+
+    def __init__(self, name: str, settings: Settings, queue: JobQueue, execution: Execution) -> None:
+        """Claim under `name`, which the node uses to take jobs back when this process dies."""
+        self._name = name
+        self._settings = settings.workers
+        self._queue = queue
+        self._execution = execution
+        self._stopping = threading.Event()
+        self._node_pid = os.getppid()
+
+    def stop(self) -> None:
+        """Finish the job at hand and claim no other."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Work until stopped."""
+        while not self._stopping.is_set() and os.getppid() == self._node_pid:
+            claim = self._queue.claim(self._name)
+            if claim is None:
+                self._stopping.wait(POLL_SECONDS)
+            else:
+                self._run_job(claim)
+
+    def _run_job(self, claim: Claim) -> None:
+        with _Lease(self._queue, claim, self._settings.lease_seconds / 3, self._settings.deadline_seconds):
+            try:
+                self._execution.run(claim)
+            except LeaseLost as lost:
+                logger.warning("lease lost", extra={"fields": {"job": claim.job_id, "reason": str(lost)}})
+            except Exception as error:
+                logger.exception("job attempt failed", extra={"fields": {"job": claim.job_id}})
+                self._queue.fail(claim, f"{type(error).__name__}: {error}")
+
+
+class _Lease:
+    """Renews a claim from a thread of its own, and ends the process when the deadline passes.
+
+    A network that hangs holds the main thread for good, so only the end of the process frees it.
+    """
+
+    def __init__(self, queue: JobQueue, claim: Claim, every_seconds: float, deadline_seconds: float) -> None:
+        self._queue = queue
+        self._claim = claim
+        self._every_seconds = every_seconds
+        self._deadline = time.monotonic() + deadline_seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        while not self._ended.wait(min(self._every_seconds, max(0.0, self._deadline - time.monotonic()))):
+            if time.monotonic() >= self._deadline:
+                self._end_process()
+            try:
+                self._queue.renew(self._claim)
+            except LeaseLost:
+                return
+
+    def _end_process(self) -> None:
+        try:
+            self._queue.fail(self._claim, "the deadline passed; its worker was ended")
+        finally:
+            os._exit(DEADLINE_EXIT)
+
+
+def main(config: Path, name: str) -> None:
+    """Build this process's own parts from the same settings as the node's, and work."""
+    settings = load_settings(config)
+    configure_logs()
+    use_threads(settings.workers.threads)
+    clock = SystemClock()
+    database = Database(settings.database_file)
+    archive = Archive(settings.node.data, settings.archive.reserve_bytes)
+    catalog = Catalog([bundled_models(), *settings.node.models])
+    queue = JobQueue(database, clock, settings.workers.lease_seconds, settings.workers.attempts)
+    execution = Execution(database, archive, catalog, queue, settings.node.ae_title)
+    worker = Worker(name, settings, queue, execution)
+    _on_signal(worker.stop)
+    for model in sorted({rule.model for rule in settings.rules}):
+        execution.warm_up(model)
+    worker.run()
+
+
+def _on_signal(stop: Callable[[], None]) -> None:
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        stop()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the node, which then stops its workers
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

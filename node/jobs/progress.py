@@ -1,0 +1,35 @@
+"""A study's progress, derived from its jobs and deliveries and never set by hand."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from node.database import Study
+from node.states import DeliveryState, JobState, StudyState
+
+_NOT_DERIVED = {StudyState.RECEIVING, StudyState.HELD}
+_WAITING_JOBS = {JobState.QUEUED, JobState.RUNNING}
+_STUCK_JOBS = {JobState.REFUSED, JobState.FAILED}
+_WAITING_DELIVERIES = {DeliveryState.PENDING, DeliveryState.RETRYING}
+
+
+def derive_progress(session: Session, study: Study) -> None:
+    """Move the study to where its jobs and deliveries are; a receiving or held one stays."""
+    session.flush()
+    session.refresh(study, ["jobs"])
+    if study.state in _NOT_DERIVED:
+        return
+    study.move(_progress_of(study))
+
+
+def _progress_of(study: Study) -> StudyState:
+    jobs = [job for job in study.jobs if job.state != JobState.CANCELLED]
+    deliveries = {d.state for job in jobs for result in job.results for d in result.deliveries}
+    states = {job.state for job in jobs}
+    if not jobs:
+        return StudyState.UNMATCHED
+    if states & _STUCK_JOBS or DeliveryState.DEAD in deliveries:
+        return StudyState.ATTENTION
+    if states & _WAITING_JOBS or deliveries & _WAITING_DELIVERIES:
+        return StudyState.ANALYSING
+    return StudyState.DONE

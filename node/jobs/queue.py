@@ -1,0 +1,238 @@
+"""The job queue: SQL rows claimed under a lease, and a fence token that keeps late workers out."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from node.clock import Clock
+from node.database import Database, Delivery, EventName, Job, Result, Study, record_event
+from node.errors import LeaseLost
+from node.jobs.progress import derive_progress
+from node.states import DeliveryState, JobState, StudyState
+from node.vocabulary import ModelIdentity
+
+
+@dataclass(frozen=True)
+class JobOrder:
+    """What a job is to do: run this model on this instance and send the results there.
+
+    `inputs_digest` is the SHA-256 over the study UID and the inputs' contents; with the model's
+    identity it names the job, so the same order twice is one job.
+    """
+
+    study_id: int
+    instance_id: int
+    revision: int
+    model: ModelIdentity
+    inputs_digest: str
+    destinations: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job this worker may run until its lease ends; `token` proves it is still the one."""
+
+    job_id: int
+    token: str
+    model: str
+    model_sha256: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class StoredResult:
+    """A result object that is durable on disk and waits for its row."""
+
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    path: str
+    sha256: str
+
+
+def add_job(session: Session, clock: Clock, order: JobOrder) -> Job | None:
+    """Queue a job in the session's transaction; return None when there is one for this order already."""
+    key = (
+        Job.study_id == order.study_id,
+        Job.model == order.model.name,
+        Job.model_sha256 == order.model.sha256,
+        Job.inputs_digest == order.inputs_digest,
+    )
+    if session.scalar(select(Job.id).where(*key)) is not None:
+        return None
+    job = Job(
+        study_id=order.study_id,
+        instance_id=order.instance_id,
+        revision=order.revision,
+        model=order.model.name,
+        model_sha256=order.model.sha256,
+        inputs_digest=order.inputs_digest,
+        destinations=list(order.destinations),
+        state=JobState.QUEUED,
+        created_at=clock.now(),
+    )
+    session.add(job)
+    session.flush()
+    record_event(session, clock.now(), EventName.JOB_QUEUED, job, model=job.model)
+    return job
+
+
+class JobQueue:
+    """Claims and ends jobs; every method is one transaction."""
+
+    def __init__(self, database: Database, clock: Clock, lease_seconds: float, attempts: int) -> None:
+        """Give each claim `lease_seconds`, and each job at most `attempts` claims."""
+        self._database = database
+        self._clock = clock
+        self._lease_seconds = lease_seconds
+        self._attempts = attempts
+
+    def claim(self, worker: str) -> Claim | None:
+        """Take the oldest job that waits, or return None; jobs of a held study wait."""
+        with self._database.writing() as session:
+            self._recover(session)
+            job = session.scalar(
+                select(Job)
+                .join(Job.study)
+                .where(Job.state == JobState.QUEUED, Study.state != StudyState.HELD)
+                .order_by(Job.id)
+                .limit(1)
+            )
+            if job is None:
+                return None
+            job.move(JobState.RUNNING)
+            job.worker, job.token = worker, uuid.uuid4().hex
+            job.attempts += 1
+            self._extend(job)
+            self._event(session, EventName.JOB_CLAIMED, job, worker=worker, attempt=job.attempts)
+            derive_progress(session, job.study)
+            return Claim(job.id, job.token, job.model, job.model_sha256, job.created_at)
+
+    def renew(self, claim: Claim) -> None:
+        """Extend the lease; raises LeaseLost when the job is another's by now."""
+        with self._database.writing() as session:
+            self._extend(_owned(session, claim))
+
+    def finish(self, claim: Claim, results: Sequence[StoredResult], **durations_ms: float) -> None:
+        """Record the results, queue their deliveries and end the job, all in one commit.
+
+        Raises LeaseLost when the job is another's by now; nothing is recorded then.
+        """
+        with self._database.writing() as session:
+            job = _owned(session, claim)
+            for stored in results:
+                self._add_result(session, job, stored)
+            self._end(session, job, JobState.DONE)
+            self._event(session, EventName.JOB_DONE, job, results=len(results), **durations_ms)
+            derive_progress(session, job.study)
+
+    def refuse(self, claim: Claim, reason: str) -> None:
+        """End a job whose input does not fit its model; raises LeaseLost."""
+        with self._database.writing() as session:
+            job = _owned(session, claim)
+            self._end(session, job, JobState.REFUSED, reason)
+            self._event(session, EventName.JOB_REFUSED, job)
+            derive_progress(session, job.study)
+
+    def fail(self, claim: Claim, reason: str) -> None:
+        """Record a failed attempt; the job waits for another or, after the last, has failed."""
+        with self._database.writing() as session:
+            self._fail(session, _owned(session, claim), reason)
+
+    def release(self, worker: str | None = None) -> int:
+        """Take the running jobs from a worker known to be dead (None: from all); return how many."""
+        with self._database.writing() as session:
+            query = select(Job).where(Job.state == JobState.RUNNING)
+            jobs = session.scalars(query if worker is None else query.where(Job.worker == worker)).all()
+            for job in jobs:
+                self._fail(session, job, f"worker {job.worker} died")
+            return len(jobs)
+
+    def adopt_models(self, identities: Mapping[str, str]) -> None:
+        """Let waiting jobs run the models installed now: `identities` maps a name to its SHA-256."""
+        with self._database.writing() as session:
+            for job in session.scalars(select(Job).where(Job.state == JobState.QUEUED)).all():
+                newest = identities.get(job.model, job.model_sha256)
+                if newest != job.model_sha256:
+                    self._adopt(session, job, newest)
+
+    def _adopt(self, session: Session, job: Job, model_sha256: str) -> None:
+        twin = select(Job.id).where(
+            Job.study_id == job.study_id,
+            Job.model == job.model,
+            Job.model_sha256 == model_sha256,
+            Job.inputs_digest == job.inputs_digest,
+        )
+        if session.scalar(twin) is None:
+            job.model_sha256 = model_sha256
+        else:
+            cancel_job(session, self._clock, job, "the same job is queued for the model installed now")
+
+    def _recover(self, session: Session) -> None:
+        """Give up leases that ran out, also those of an earlier boot."""
+        running = select(Job).where(Job.state == JobState.RUNNING)
+        for job in session.scalars(running).all():
+            is_this_boot = job.lease_boot_id == self._clock.boot_id
+            if not is_this_boot or job.lease_until_seconds < self._clock.boot_seconds():
+                self._fail(session, job, f"worker {job.worker} said nothing until its lease ran out")
+
+    def _fail(self, session: Session, job: Job, reason: str) -> None:
+        if job.attempts < self._attempts:
+            job.move(JobState.QUEUED)
+            job.reason, job.token = reason, ""
+            self._event(session, EventName.JOB_ATTEMPT_FAILED, job, attempt=job.attempts)
+        else:
+            self._end(session, job, JobState.FAILED, f"{reason} (attempt {job.attempts}, the last)")
+            self._event(session, EventName.JOB_FAILED, job, attempt=job.attempts)
+        derive_progress(session, job.study)
+
+    def _add_result(self, session: Session, job: Job, stored: StoredResult) -> None:
+        result = Result(job=job, created_at=self._clock.now(), **vars(stored))
+        session.add(result)
+        for destination in job.destinations:
+            delivery = Delivery(
+                result=result,
+                destination=destination,
+                state=DeliveryState.PENDING,
+                due_at=self._clock.now(),
+            )
+            session.add(delivery)
+            session.flush()
+            self._event(session, EventName.DELIVERY_QUEUED, delivery, destination=destination)
+
+    def _end(self, session: Session, job: Job, state: JobState, reason: str = "") -> None:
+        job.move(state)
+        job.reason, job.token = reason, ""
+        job.finished_at = self._clock.now()
+        session.flush()
+
+    def _extend(self, job: Job) -> None:
+        job.lease_boot_id = self._clock.boot_id
+        job.lease_until_seconds = self._clock.boot_seconds() + self._lease_seconds
+
+    def _event(
+        self, session: Session, name: EventName, subject: Job | Delivery, **detail: str | float
+    ) -> None:
+        record_event(session, self._clock.now(), name, subject, **detail)
+
+
+def cancel_job(session: Session, clock: Clock, job: Job, reason: str) -> None:
+    """End a job that nobody wants any more; a worker that still runs it is fenced off."""
+    job.move(JobState.CANCELLED)
+    job.reason, job.token = reason, ""
+    job.finished_at = clock.now()
+    record_event(session, clock.now(), EventName.JOB_CANCELLED, job)
+
+
+def _owned(session: Session, claim: Claim) -> Job:
+    job = session.get_one(Job, claim.job_id)
+    if job.state != JobState.RUNNING or job.token != claim.token:
+        raise LeaseLost(f"job {claim.job_id}: it is {job.state} under another token; this result is discarded")
+    return job

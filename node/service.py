@@ -1,0 +1,136 @@
+"""The node process: builds every part once, starts them in order and stops them in reverse."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from node.archive import Archive
+from node.association import Listener, ListenerSettings
+from node.catalog import Catalog, bundled_models
+from node.clock import Clock
+from node.database import Database
+from node.delivery.outbox import Outbox
+from node.errors import SettingsError
+from node.inference.supervisor import Supervisor
+from node.jobs.queue import JobQueue
+from node.settings import Settings
+from node.studies.assembly import Assembly
+from node.studies.index import InstanceIndex
+
+logger = logging.getLogger("radnode.service")
+
+TICK_SECONDS = 0.1
+
+
+class Node:
+    """Everything that runs in the node process; the networks run in workers it starts."""
+
+    def __init__(self, config: Path, settings: Settings, clock: Clock) -> None:
+        """Build all parts; raises SettingsError when another node uses the same data folder."""
+        self._settings = settings
+        data = settings.node.data
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = _lock_folder(data)
+        self._database = Database(settings.database_file)
+        self._database.migrate()
+        self._archive = Archive(data, settings.archive.reserve_bytes)
+        self._index = InstanceIndex(self._database, clock)
+        self._catalog = Catalog([bundled_models(), *settings.node.models])
+        self._queue = JobQueue(
+            self._database, clock, settings.workers.lease_seconds, settings.workers.attempts
+        )
+        assembly = Assembly(self._database, settings, self._catalog, clock)
+        outbox = Outbox(self._database, self._archive, settings, clock, random.Random())
+        self._supervisor = Supervisor(config, settings.workers.count, self._queue)
+        self._listener = Listener(_listener_settings(settings), self._archive, self._index)
+        self._loops = [
+            Loop("assembly", assembly.complete_quiet_studies, TICK_SECONDS),
+            Loop("outbox", outbox.send_due, TICK_SECONDS),
+            Loop("supervisor", self._supervisor.check, TICK_SECONDS),
+        ]
+
+    @property
+    def port(self) -> int:
+        """Return the port the SCP is bound to."""
+        return self._listener.port
+
+    def start(self) -> None:
+        """Mend what an earlier run left behind, start the workers, and only then listen."""
+        self._archive.sweep_incoming()
+        self._index.close_stale_associations()
+        models = self._catalog.models
+        self._queue.adopt_models({name: model.identity.sha256 for name, model in models.items()})
+        self._supervisor.start()
+        for loop in self._loops:
+            loop.start()
+        self._listener.start()
+        fields = {"ae_title": self._settings.node.ae_title, "port": self.port}
+        logger.info("node started", extra={"fields": fields})
+
+    def stop(self) -> None:
+        """Let open associations, the job at hand and the object on the wire finish, within limits."""
+        self._listener.drain(self._settings.dicom.drain_seconds)
+        for loop in self._loops:
+            loop.stop()
+        self._supervisor.stop(self._settings.dicom.drain_seconds)
+        self._database.close()
+        self._lock.close()
+        logger.info("node stopped")
+
+
+class Loop:
+    """A thread that takes one step after another until it is stopped."""
+
+    def __init__(self, name: str, step: Callable[[], object], pause_seconds: float) -> None:
+        """Call `step` again and again, `pause_seconds` apart."""
+        self._name = name
+        self._step = step
+        self._pause_seconds = pause_seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the step at hand and end the thread."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        """Step until stopped; a step that fails is logged and tried again, for its work is in the database."""
+        while not self._stopping.wait(self._pause_seconds):
+            try:
+                self._step()
+            except Exception:
+                logger.exception("step failed", extra={"fields": {"loop": self._name}})
+                self._stopping.wait(1.0)
+
+
+def _lock_folder(data: Path) -> TextIO:
+    """Lock the data folder for this process; the lock ends with the process, however it ends."""
+    lock = (data / "node.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise SettingsError(
+            f"{data}: another radnode uses this data folder; stop it, or set RADNODE_DATA to another"
+        ) from None
+    return lock
+
+
+def _listener_settings(settings: Settings) -> ListenerSettings:
+    return ListenerSettings(
+        ae_title=settings.node.ae_title,
+        host=settings.dicom.host,
+        port=settings.dicom.port,
+        max_associations=settings.dicom.max_associations,
+    )

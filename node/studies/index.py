@@ -1,0 +1,188 @@
+"""The index row of every instance, and what its arrival means for its study."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from node.clock import Clock
+from node.database import (
+    Association,
+    Database,
+    EventName,
+    Instance,
+    Result,
+    Series,
+    Study,
+    record_event,
+)
+from node.errors import InstanceConflict
+from node.states import StudyState
+from node.vocabulary import Admission, ReceivedInstance, study_identity
+
+
+class InstanceIndex:
+    """Records associations and the instances they bring; each call is one durable transaction."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        """Use `database` for the rows and `clock` for their times."""
+        self._database = database
+        self._clock = clock
+
+    def open_association(self, calling_ae_title: str, calling_address: str, called_ae_title: str) -> int:
+        """Record a new association and return its row's key."""
+        with self._database.writing() as session:
+            association = Association(
+                calling_ae_title=calling_ae_title,
+                calling_address=calling_address,
+                called_ae_title=called_ae_title,
+                opened_at=self._clock.now(),
+            )
+            session.add(association)
+            session.flush()
+            self._event(session, EventName.ASSOCIATION_OPENED, association, calling_ae_title=calling_ae_title)
+            return association.id
+
+    def close_association(self, association_id: int, how: str) -> None:
+        """Record how an association ended; closing twice changes nothing."""
+        with self._database.writing() as session:
+            association = session.get_one(Association, association_id)
+            if association.closed_at is None:
+                self._close(session, association, how)
+
+    def close_stale_associations(self) -> int:
+        """Close what an earlier run of the node left open; return how many there were."""
+        with self._database.writing() as session:
+            stale = session.scalars(select(Association).where(Association.closed_at.is_(None))).all()
+            for association in stale:
+                self._close(session, association, "node stopped")
+            return len(stale)
+
+    def record(self, received: ReceivedInstance, association_id: int) -> Admission:
+        """Commit the row of an instance that is already durable on disk.
+
+        Raises InstanceConflict when its SOP Instance UID is known with other content; the conflict
+        is recorded, the first instance stays. The same instance in another transfer syntax is a
+        repeat, not a conflict. A new instance of a study that was complete opens it again.
+        """
+        with self._database.writing() as session:
+            association = session.get_one(Association, association_id)
+            known = session.scalar(
+                select(Instance).where(Instance.sop_instance_uid == received.sop_instance_uid)
+            )
+            if known is None:
+                return self._add(session, received, association)
+            admission = _repeat_of(known, received)
+            name = EventName.INSTANCE_CONFLICT if admission is None else EventName.INSTANCE_REPEATED
+            self._event(session, name, known.series.study, sop_instance_uid=received.sop_instance_uid)
+        if admission is None:
+            raise InstanceConflict(
+                f"instance {received.sop_instance_uid}: found content {received.sha256[:12]}…, expected "
+                f"{known.sha256[:12]}… as first received; the first is kept, the second quarantined"
+            )
+        return admission
+
+    def _add(self, session: Session, received: ReceivedInstance, association: Association) -> Admission:
+        is_own = _is_own_result(session, received)
+        study = self._study(session, received)
+        session.add(
+            Instance(
+                series=_series(session, study, received),
+                association=association,
+                sop_instance_uid=received.sop_instance_uid,
+                sop_class_uid=received.sop_class_uid,
+                transfer_syntax_uid=received.transfer_syntax_uid,
+                body_part=_text(received, "BodyPartExamined"),
+                view_position=_text(received, "ViewPosition"),
+                sha256=received.sha256,
+                size=received.size,
+                path=received.path,
+                is_own_result=is_own,
+                received_at=self._clock.now(),
+            )
+        )
+        name = EventName.RESULT_RETURNED if is_own else EventName.INSTANCE_KEPT
+        self._event(session, name, study, sop_instance_uid=received.sop_instance_uid)
+        if is_own:
+            return Admission.OWN_RESULT
+        self._reopen(session, study, received)
+        return Admission.NEW
+
+    def _study(self, session: Session, received: ReceivedInstance) -> Study:
+        """Return the study's row, made from this instance's identity when it is the first."""
+        study = session.scalar(
+            select(Study).where(Study.study_instance_uid == received.study_instance_uid)
+        )
+        if study is None:
+            identity = study_identity(received.header)
+            study = Study(
+                state=StudyState.RECEIVING,
+                description=_text(received, "StudyDescription"),
+                received_at=self._clock.now(),
+                last_instance_boot_id=self._clock.boot_id,
+                last_instance_seconds=self._clock.boot_seconds(),
+                **vars(identity),
+            )
+            session.add(study)
+            session.flush()
+        return study
+
+    def _reopen(self, session: Session, study: Study, received: ReceivedInstance) -> None:
+        """Note the arrival; a study that states two patients is held, a complete one gathers again."""
+        study.last_instance_boot_id = self._clock.boot_id
+        study.last_instance_seconds = self._clock.boot_seconds()
+        if study.state == StudyState.HELD:
+            return
+        if study_identity(received.header).patient_id != study.patient_id:
+            study.move(StudyState.HELD)
+            study.reason = "its instances state more than one PatientID; nothing is analysed or sent"
+            self._event(session, EventName.STUDY_HELD, study, reason=study.reason)
+        elif study.state != StudyState.RECEIVING:
+            study.move(StudyState.RECEIVING)
+
+    def _close(self, session: Session, association: Association, how: str) -> None:
+        association.closed_at = self._clock.now()
+        association.closed_how = how
+        self._event(session, EventName.ASSOCIATION_CLOSED, association, how=how)
+
+    def _event(
+        self, session: Session, name: EventName, subject: Association | Study, **detail: str
+    ) -> None:
+        now: datetime = self._clock.now()
+        record_event(session, now, name, subject, **detail)
+
+
+def _repeat_of(known: Instance, received: ReceivedInstance) -> Admission | None:
+    """Return how an instance whose UID is known is admitted, or None when it contradicts the first."""
+    if known.is_own_result:
+        return Admission.OWN_RESULT
+    is_recoded = known.transfer_syntax_uid != received.transfer_syntax_uid
+    return Admission.DUPLICATE if is_recoded or known.sha256 == received.sha256 else None
+
+
+def _is_own_result(session: Session, received: ReceivedInstance) -> bool:
+    found = session.scalar(
+        select(Result.id).where(Result.sop_instance_uid == received.sop_instance_uid)
+    )
+    return found is not None
+
+
+def _series(session: Session, study: Study, received: ReceivedInstance) -> Series:
+    series = session.scalar(
+        select(Series).where(
+            Series.study_id == study.id, Series.series_instance_uid == received.series_instance_uid
+        )
+    )
+    return series or Series(
+        study=study,
+        series_instance_uid=received.series_instance_uid,
+        modality=_text(received, "Modality"),
+        description=_text(received, "SeriesDescription"),
+    )
+
+
+def _text(received: ReceivedInstance, keyword: str) -> str:
+    value = received.header.get(keyword)
+    return "" if value is None else str(value)
