@@ -17,7 +17,6 @@ from node.database import (
     Decision,
     EventName,
     Instance,
-    Job,
     Series,
     Study,
     record_event,

@@ -1,0 +1,259 @@
+"""The `radnode` command: one function per verb, each a thin layer over the package that does it."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from node.catalog import Catalog, bundled_config, bundled_models
+from node.clock import SystemClock
+from node.database import Database
+from node.delivery.folder import find_instances
+from node.delivery.outbox import resend
+from node.display import print_rows, print_study, show_answers
+from node.errors import RadnodeError, SettingsError
+from node.logs import configure_logs
+from node.settings import Settings, load_settings
+from node.states import DeliveryState
+from node.studies.overview import describe_study, list_deliveries, list_studies
+from node.vocabulary import PeerAddress
+
+CONFIG_FILES = ("node.toml", "peers.toml", "routes.toml")
+
+
+class _Group(click.Group):
+    """A group that shows one of our errors as one message, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; exit code 1 and the message when it raises a RadnodeError."""
+        try:
+            return super().invoke(ctx)
+        except RadnodeError as error:
+            raise click.ClickException(str(error)) from error
+
+
+_config = click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("node.toml"),
+    show_default=True,
+    help="The node.toml that `radnode init` wrote.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+_folder = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("radnode"), prog_name="radnode")
+def main() -> None:
+    """A DICOM node that runs trained networks on the studies it receives and sends SEG and SR back."""
+
+
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def init(folder: Path) -> None:
+    """Write commented node.toml, peers.toml and routes.toml to FOLDER; existing files are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in CONFIG_FILES:
+        if (folder / name).exists():
+            click.echo(f"kept   {folder / name}")
+        else:
+            shutil.copyfile(bundled_config() / name, folder / name)
+            click.echo(f"wrote  {folder / name}")
+    click.echo(f"Next: name your PACS in {folder / 'peers.toml'}, then: radnode serve --config {folder / 'node.toml'}")
+
+
+@main.command()
+@_config
+def serve(config: Path) -> None:
+    """Receive, analyse and send back until SIGTERM or Ctrl-C; what is open may finish then."""
+    from node.service import Node
+
+    configure_logs()
+    node = Node(config, load_settings(config), SystemClock())
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    node.start()
+    try:
+        ended.wait()
+    finally:
+        node.stop()
+
+
+@main.group()
+def studies() -> None:
+    """Show the studies the node has received."""
+
+
+@studies.command("list")
+@_config
+@_json
+def list_all_studies(config: Path, as_json: bool) -> None:
+    """List every study with its state."""
+    print_rows("Studies", list_studies(_database(load_settings(config))), as_json)
+
+
+@studies.command("show")
+@click.argument("study_uid")
+@_config
+@_json
+def show_study(study_uid: str, config: Path, as_json: bool) -> None:
+    """Show one study: its series, why each rule did or did not match, jobs, deliveries and events."""
+    print_study(describe_study(_database(load_settings(config)), study_uid), as_json)
+
+
+@main.group()
+def deliveries() -> None:
+    """Show the results on their way to their destinations, or send them again."""
+
+
+@deliveries.command("list")
+@_config
+@_json
+def list_all_deliveries(config: Path, as_json: bool) -> None:
+    """List every delivery with its state and the destination's last answer."""
+    print_rows("Deliveries", list_deliveries(_database(load_settings(config))), as_json)
+
+
+@deliveries.command("resend")
+@click.argument("numbers", type=int, nargs=-1)
+@click.option("--dead", "all_dead", is_flag=True, help="Every delivery that is dead.")
+@_config
+def resend_deliveries(numbers: tuple[int, ...], all_dead: bool, config: Path) -> None:
+    """Send the deliveries with these NUMBERS (of `deliveries list`) again, the same bytes as before."""
+    if bool(numbers) == all_dead:
+        raise click.UsageError("give the numbers of deliveries, or --dead for all that are dead")
+    database = _database(load_settings(config))
+    if all_dead:
+        lines = list_deliveries(database)
+        numbers = tuple(line.delivery for line in lines if line.state == DeliveryState.DEAD)
+    click.echo(f"{resend(database, SystemClock(), numbers)} queued again; a running node sends them at once")
+
+
+@main.group()
+def models() -> None:
+    """Show and check the models that are installed."""
+
+
+@models.command("list")
+@click.option("--folder", "folders", type=_folder, multiple=True, help="A further folder that holds model folders.")
+@_json
+def list_models(folders: tuple[Path, ...], as_json: bool) -> None:
+    """List every model with its version, status and what it takes."""
+    catalog = Catalog([bundled_models(), *folders])
+    print_rows("Models", [_model_row(catalog, name) for name in sorted(catalog.models)], as_json)
+
+
+@models.command("check")
+@click.argument("name", required=False)
+@click.option("--folder", "folders", type=_folder, multiple=True, help="A further folder that holds model folders.")
+def check_models(name: str | None, folders: tuple[Path, ...]) -> None:
+    """Check card, codes and weights of every model (or the one called NAME), and run its network once."""
+    from node.inference.network import Network
+
+    catalog = Catalog([bundled_models(), *folders])
+    for model in [catalog[name]] if name else catalog.models.values():
+        model.check_weights()
+        Network(model).warm_up()
+        click.echo(f"{model.card.name} {model.card.version}: card, codes, weights and network are in order")
+
+
+@main.command()
+@click.argument("folder", type=_folder)
+@click.option("--host", help="The receiver's address.  [default: the node of --config]")
+@click.option("--port", type=click.IntRange(1, 65535), help="The receiver's port.")
+@click.option("--called", "called_ae_title", help="The receiver's AE title.")
+@click.option("--calling", "calling_ae_title", default="RADSEND", show_default=True, help="Our AE title.")
+@_config
+def send(
+    folder: Path,
+    host: str | None,
+    port: int | None,
+    called_ae_title: str | None,
+    calling_ae_title: str,
+    config: Path,
+) -> None:
+    """Send every DICOM file in FOLDER over C-STORE, to this node or to another receiver."""
+    settings = _settings_or_defaults(config)
+    receiver = PeerAddress(
+        called_ae_title or settings.node.ae_title, host or settings.dicom.host, port or settings.dicom.port
+    )
+    paths = find_instances(folder)
+    if not paths:
+        raise click.ClickException(f"{folder}: no DICOM file in it (a Part 10 file has DICM at byte 128)")
+    if not show_answers(calling_ae_title, receiver, paths):
+        raise click.exceptions.Exit(1)
+
+
+@main.command()
+@click.argument("name")
+@click.option("--data", type=_folder, required=True, help="The folder of training data; see the model's card.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Where checkpoints, logs, weights and the evaluation go.",
+)
+@click.option("--epochs", type=click.IntRange(1), help="How many epochs.  [default: the model's own]")
+@click.option("--seed", type=int, default=1, show_default=True, help="The seed of every random choice.")
+@click.option("--resume/--restart", default=True, show_default=True, help="Go on from a checkpoint in --output.")
+@click.option("--folder", "folders", type=_folder, multiple=True, help="A further folder that holds model folders.")
+def train(name: str, folders: tuple[Path, ...], **how: Any) -> None:
+    """Train the model called NAME from scratch, as its committed weights were made."""
+    from node.training.command import train_model
+
+    model = Catalog([bundled_models(), *folders])[name]
+    click.echo(f"wrote {train_model(model.folder, how.pop('data'), how.pop('output'), **how)}")
+
+
+@main.command()
+@click.option("--study", type=_folder, help="DICOM files to use in place of the made-up chest X-rays.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("radnode-demo"),
+    show_default=True,
+    help="Where the node, the PACS and the pictures of this run are kept; each run has a folder of its own.",
+)
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write a report here.")
+def demo(study: Path | None, output: Path, json_file: Path | None) -> None:
+    """Run the whole line once: node, worker and a small PACS on this machine, nothing else needed."""
+    from node.demo.run import run_demo
+
+    if not run_demo(study, output, json_file):
+        raise click.exceptions.Exit(1)
+
+
+def _settings_or_defaults(config: Path) -> Settings:
+    """Return the settings of a node, or the defaults and the environment's where there is none here."""
+    return load_settings(config if config.exists() else bundled_config() / "node.toml")
+
+
+def _database(settings: Settings) -> Database:
+    if not settings.database_file.exists():
+        raise SettingsError(
+            f"{settings.database_file}: no database; start the node once with `radnode serve`, or name its "
+            "node.toml with --config"
+        )
+    return Database(settings.database_file)
+
+
+def _model_row(catalog: Catalog, name: str) -> dict[str, Any]:
+    model = catalog[name]
+    return {
+        "name": name,
+        "version": model.card.version,
+        "status": model.card.status,
+        "task": model.card.task,
+        "title": model.card.title,
+        "modality": list(model.input.modality),
+        "body_part": list(model.input.body_part),
+        "sha256": model.identity.sha256,
+    }

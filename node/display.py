@@ -1,0 +1,94 @@
+"""How the command shows things to a person: tables, progress bars, or JSON for a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from node.delivery.scu import Fate, classify, send_instances
+from node.studies.overview import StudyDetail
+from node.vocabulary import PeerAddress
+
+SEND_TIMEOUT_SECONDS = 30.0
+
+
+def print_rows(title: str, rows: Sequence[Any], as_json: bool) -> None:
+    """Print rows (dataclasses or dictionaries with the same keys) as a table or as a JSON list."""
+    records = [_record(row) for row in rows]
+    if as_json:
+        _print_json(records)
+    else:
+        Console().print(_table(title, records) if records else f"{title}: none")
+
+
+def print_study(detail: StudyDetail, as_json: bool) -> None:
+    """Print one study as tables or as a JSON object."""
+    if as_json:
+        _print_json(asdict(detail))
+        return
+    console = Console()
+    for key, value in _record(detail.study).items():
+        console.print(f"[bold]{_words(key)}[/bold]: {_text(value)}")
+    for name in ("series", "decisions", "jobs", "deliveries", "events"):
+        records = [_record(row) for row in getattr(detail, name)]
+        console.print(_table(_words(name), records) if records else f"{_words(name)}: none")
+
+
+def show_answers(calling_ae_title: str, receiver: PeerAddress, paths: Sequence[Path]) -> bool:
+    """Send files with a progress bar; print each that was not taken; return whether all were."""
+    console = Console()
+    refused = 0
+    with Progress(console=console) as progress:
+        bar = progress.add_task(f"C-STORE to {receiver.ae_title}", total=len(paths))
+        for answer in send_instances(calling_ae_title, receiver, paths, SEND_TIMEOUT_SECONDS):
+            progress.advance(bar)
+            if classify(answer.status) is not Fate.SENT:
+                refused += 1
+                console.print(f"{answer.path}: {answer.text}", soft_wrap=True)
+    console.print(f"{len(paths) - refused} of {len(paths)} instances taken by {receiver.ae_title}")
+    return not refused
+
+
+def _record(row: Any) -> dict[str, Any]:
+    return asdict(row) if is_dataclass(row) and not isinstance(row, type) else dict(row)
+
+
+def _table(title: str, records: Sequence[dict[str, Any]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for key in records[0]:
+        table.add_column(_words(key), overflow="fold")
+    for record in records:
+        table.add_row(*map(_text, record.values()))
+    return table
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        case list() | tuple():
+            return "\n".join(map(str, value))
+        case dict():
+            return " ".join(f"{key}={item}" for key, item in value.items())
+        case _:
+            return str(value)
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ").replace("uid", "UID").capitalize().replace("uid", "UID")
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, default=str))

@@ -1,0 +1,131 @@
+"""Claims, leases, fence tokens, and what becomes of a study as its jobs end."""
+
+from pathlib import Path
+
+import pytest
+from rows import Gathering, gathering, received
+from sqlalchemy import select
+
+from node.database import Delivery, Job, Result
+from node.errors import LeaseLost
+from node.jobs.queue import Claim, StoredResult
+from node.states import DeliveryState, JobState
+from node.studies.overview import describe_study
+
+A_RESULT = StoredResult("segmentation", "1.2", "2.25.1", "2.25.0", "results/1.dcm", "00")
+
+
+@pytest.fixture
+def side(tmp_path: Path) -> Gathering:
+    side = gathering(tmp_path)
+    side.bring(received(1))
+    side.complete()
+    return side
+
+
+def claimed(side: Gathering, worker: str = "worker-1") -> Claim:
+    claim = side.queue.claim(worker)
+    assert claim is not None
+    return claim
+
+
+def the_job(side: Gathering) -> Job:
+    with side.database.reading() as session:
+        return session.scalars(select(Job)).one()
+
+
+def state(side: Gathering) -> str:
+    return describe_study(side.database, "1.2.3").study.state
+
+
+def test_a_job_is_claimed_by_one_worker_only(side: Gathering) -> None:
+    claimed(side)
+    assert side.queue.claim("worker-2") is None
+
+
+def test_finishing_queues_the_deliveries_in_the_same_commit(side: Gathering) -> None:
+    side.queue.finish(claimed(side), [A_RESULT])
+    with side.database.reading() as session:
+        delivery = session.scalars(select(Delivery)).one()
+        assert (delivery.destination, delivery.state) == ("PACS", DeliveryState.PENDING)
+    assert the_job(side).state is JobState.DONE
+    assert state(side) == "analysing"
+
+
+def test_a_job_without_results_ends_its_study(side: Gathering) -> None:
+    side.queue.finish(claimed(side), [])
+    assert state(side) == "done"
+
+
+def test_a_worker_that_renews_keeps_its_job_beyond_one_lease(side: Gathering) -> None:
+    claim = claimed(side)
+    for _ in range(5):
+        side.clock.pass_seconds(20)
+        side.queue.renew(claim)
+        assert side.queue.claim("worker-2") is None
+    side.queue.finish(claim, [A_RESULT])
+
+
+def test_a_silent_worker_loses_its_job_and_its_late_result_is_discarded(side: Gathering) -> None:
+    late = claimed(side)
+    side.clock.pass_seconds(31)
+    second = claimed(side, "worker-2")
+    with pytest.raises(LeaseLost):
+        side.queue.finish(late, [A_RESULT])
+    with pytest.raises(LeaseLost):
+        side.queue.renew(late)
+    with pytest.raises(LeaseLost):
+        side.queue.fail(late, "x")
+    side.queue.finish(second, [A_RESULT])
+    with side.database.reading() as session:
+        assert len(session.scalars(select(Result)).all()) == 1
+
+
+def test_a_lease_of_an_earlier_boot_is_void(side: Gathering) -> None:
+    claimed(side)
+    side.clock.reboot()
+    assert claimed(side, "worker-2").job_id == 1
+
+
+def test_a_job_whose_worker_dies_three_times_has_failed_and_asks_for_attention(side: Gathering) -> None:
+    for _ in range(3):
+        claimed(side)
+        assert side.queue.release("worker-1") == 1
+    assert side.queue.claim("worker-1") is None
+    assert the_job(side).state is JobState.FAILED
+    assert "worker worker-1 died (attempt 3, the last)" in the_job(side).reason
+    assert state(side) == "attention"
+
+
+def test_the_death_of_one_worker_takes_no_job_from_another(side: Gathering) -> None:
+    claim = claimed(side)
+    assert side.queue.release("worker-2") == 0
+    side.queue.renew(claim)
+
+
+def test_a_refusal_keeps_its_reason_and_asks_for_attention(side: Gathering) -> None:
+    side.queue.refuse(claimed(side), "PatientID is empty")
+    assert (the_job(side).state, the_job(side).reason) == (JobState.REFUSED, "PatientID is empty")
+    assert state(side) == "attention"
+
+
+def test_a_failed_attempt_is_tried_again(side: Gathering) -> None:
+    side.queue.fail(claimed(side), "MemoryError: ")
+    assert claimed(side).job_id == 1
+    assert the_job(side).attempts == 2
+
+
+def test_the_oldest_job_goes_first(side: Gathering) -> None:
+    side.bring(received(2))
+    side.complete()
+    assert [claimed(side).job_id, claimed(side).job_id] == [1, 2]
+
+
+def test_jobs_of_a_held_study_wait(side: Gathering) -> None:
+    side.bring(received(2, PatientID="P2"))
+    assert side.queue.claim("worker-1") is None
+
+
+def test_a_waiting_job_runs_the_model_that_is_installed_now(side: Gathering) -> None:
+    side.queue.adopt_models({"chest_dx_lungs": "f" * 64})
+    assert claimed(side).model_sha256 == "f" * 64

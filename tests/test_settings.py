@@ -1,0 +1,111 @@
+"""Configuration files and environment, and what is said of a wrong one."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from node.catalog import bundled_config
+from node.errors import SettingsError
+from node.settings import Rule, Settings, load_settings, variable_name
+
+SECTIONS = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if name not in {"peers", "rules"} and field.annotation
+}
+
+
+def write_config(folder: Path, node: str = "", peers: str = "", routes: str = "") -> Path:
+    (folder / "node.toml").write_text(node)
+    (folder / "peers.toml").write_text(peers)
+    (folder / "routes.toml").write_text(routes)
+    return folder / "node.toml"
+
+
+def test_the_bundled_files_state_exactly_the_defaults() -> None:
+    settings = load_settings(bundled_config() / "node.toml", {})
+    assert settings.dicom == Settings().dicom
+    assert settings.workers == Settings().workers
+    assert settings.delivery == Settings().delivery
+    assert settings.gathering == Settings().gathering
+    assert settings.archive == Settings().archive
+    assert settings.node.ae_title == "RADNODE"
+
+
+def test_every_setting_is_described_in_node_toml() -> None:
+    text = (bundled_config() / "node.toml").read_text()
+    for section, kind in SECTIONS.items():
+        body = text.split(f"\n[{section}]\n")[1].split("\n[")[0]
+        for key in kind.model_fields:
+            assert re.search(rf"^{key} = .*# \S", body, re.MULTILINE), f"[{section}] {key} has no comment"
+
+
+def test_every_criterion_of_a_rule_is_described_in_routes_toml() -> None:
+    text = (bundled_config() / "routes.toml").read_text()
+    for key in Rule.model_fields:
+        assert re.search(rf"^(# )?{key} = .*# \S", text, re.MULTILINE), f"{key} has no comment"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "section", "key", "expected"),
+    [
+        ("RADNODE_DICOM_PORT", "11113", "dicom", "port", 11113),
+        ("RADNODE_AE_TITLE", "LUNGS", "node", "ae_title", "LUNGS"),
+        ("RADNODE_GATHERING_QUIET_SECONDS", "0.5", "gathering", "quiet_seconds", 0.5),
+    ],
+)
+def test_the_environment_goes_before_the_file(
+    tmp_path: Path, variable: str, value: str, section: str, key: str, expected: object
+) -> None:
+    config = write_config(tmp_path, "[dicom]\nport = 1\n[node]\nae_title = 'FILE'\n")
+    settings = load_settings(config, {variable: value})
+    assert getattr(getattr(settings, section), key) == expected
+    assert variable_name(section, key) == variable
+
+
+def test_the_data_folder_is_relative_to_the_file_that_names_it(tmp_path: Path) -> None:
+    assert load_settings(write_config(tmp_path), {}).node.data == tmp_path / "radnode-data"
+    assert load_settings(write_config(tmp_path), {"RADNODE_DATA": "/srv/x"}).node.data == Path("/srv/x")
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ("[dicom]\nport = 70000", r"node\.toml: dicom\.port: found 70000; .*65535"),
+        ("[dicom]\nprot = 104", r"node\.toml: dicom\.prot: found 104; Extra"),
+        ("[node]\nae_title = 'SEVENTEEN LETTERS'", r"node\.ae_title: found 'SEVENTEEN LETTERS'; .*1 to 16"),
+        ("[node]\nae_title = 'A\\B'", r"AE title is 1 to 16 printable characters without backslash"),
+        ("[dicom\nport = 1", r"node\.toml: not valid TOML"),
+    ],
+)
+def test_a_wrong_value_is_reported_with_file_key_found_and_expected(
+    tmp_path: Path, node: str, message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_settings(write_config(tmp_path, node), {})
+
+
+def test_a_destination_that_is_no_peer_is_reported_with_the_peers_there_are(tmp_path: Path) -> None:
+    rule = "[[rule]]\nname = 'r'\nmodel = 'm'\ndestination = ['PASC']\n"
+    peers = "[peer.PACS]\nae_title = 'P'\nhost = 'h'\nport = 104\n"
+    with pytest.raises(SettingsError, match=r"rule 'r': destination: found 'PASC'; expected one of PACS, sender"):
+        load_settings(write_config(tmp_path, peers=peers, routes=rule), {})
+
+
+def test_two_rules_of_one_name_are_refused(tmp_path: Path) -> None:
+    rule = "[[rule]]\nname = 'r'\nmodel = 'm'\ndestination = ['sender']\n"
+    with pytest.raises(SettingsError, match="rule 'r': found twice"):
+        load_settings(write_config(tmp_path, routes=rule + rule), {})
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="radnode init"):
+        load_settings(tmp_path / "node.toml", {})
+
+
+def test_a_peer_may_have_a_quiet_time_of_its_own(tmp_path: Path) -> None:
+    peers = "[peer.FAST]\nae_title = 'FAST'\nhost = 'h'\nport = 104\nquiet_seconds = 0.5\n"
+    settings = load_settings(write_config(tmp_path, peers=peers), {})
+    assert settings.quiet_seconds_of("FAST") == 0.5
+    assert settings.quiet_seconds_of("OTHER") == settings.gathering.quiet_seconds
