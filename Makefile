@@ -1,0 +1,40 @@
+# Targets for people; `make help` lists them. Nothing but git, make and Python 3.11-3.13 with venv is needed.
+
+PYTHON ?= python3
+EXTRA ?= cpu
+UV_VERSION := 0.13.8
+UV := .uv/bin/uv
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := .venv
+
+.PHONY: help install demo test lint long clean
+
+help:                           ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+install: .venv/.installed       ## Create .venv with radnode, its locked dependencies and the test tools
+
+.venv/.installed: uv.lock pyproject.toml $(UV)
+	$(UV) sync --quiet --frozen --extra $(EXTRA) --python $(PYTHON)
+	@touch $@
+
+$(UV):
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+demo: install                   ## Send made-up chest X-rays through the whole node and show what comes back
+	.venv/bin/radnode demo
+
+test: install                   ## Run the tests; those that need real images are skipped where there are none
+	.venv/bin/python -m pytest
+
+lint: install                   ## Style, types and import rules
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+
+long: install                   ## The tests that take minutes or need a browser
+	.venv/bin/python -m pytest -m long
+
+clean:                          ## Remove what `install` and the tests made
+	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -1,0 +1,125 @@
+"""The tree keeps its shape: who imports whom, which library lives where, how long a module may be."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+NODE = REPOSITORY / "node"
+LONGEST_MODULE = 400
+LONGEST_FUNCTION = 60
+FORBIDDEN_NAMES = {"utils", "util", "common", "misc", "manager", "helpers"}
+
+# Which parts of the tree may import a library; "" stands for the modules directly in node/.
+LIBRARY_HOMES = {
+    "pynetdicom": {"association", "delivery", "demo"},
+    "sqlalchemy": {"database", "studies", "jobs", "delivery", "inference"},
+    "SimpleITK": {"imaging", "training", "models"},
+    "tensorflow": {"inference", "training", "models"},
+    "keras": {"inference", "training", "models"},
+    "highdicom": {"results"},
+}
+KERAS_FILES_OF_A_MODEL = {"architecture.py", "train.py", "evaluate.py"}
+
+
+def modules() -> list[Path]:
+    return sorted([*NODE.rglob("*.py"), *(REPOSITORY / "models").rglob("*.py")])
+
+
+def package_of(path: Path) -> str:
+    """Return the package under node/ (or "models") that a module belongs to."""
+    if NODE not in path.parents:
+        return "models"
+    parts = path.relative_to(NODE).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    for statement in ast.walk(ast.parse(path.read_text())):
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
+            yield statement.module
+
+
+def run_python(code: str) -> str:
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    return answer.stdout
+
+
+def test_imports_point_down_and_never_sideways() -> None:
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    assert answer.returncode == 0, answer.stdout
+
+
+@pytest.mark.parametrize("library", LIBRARY_HOMES)
+def test_each_large_library_has_its_homes(library: str) -> None:
+    strangers = {
+        str(path.relative_to(REPOSITORY))
+        for path in modules()
+        for name in imports_of(path)
+        if name.split(".")[0] == library and package_of(path) not in LIBRARY_HOMES[library]
+    }
+    assert not strangers
+
+
+def test_what_serving_needs_of_a_model_imports_no_keras() -> None:
+    strangers = {
+        str(path.relative_to(REPOSITORY))
+        for path in (REPOSITORY / "models").rglob("*.py")
+        for name in imports_of(path)
+        if name.split(".")[0] in {"keras", "tensorflow"} and path.name not in KERAS_FILES_OF_A_MODEL
+    }
+    assert not strangers
+
+
+def test_building_the_whole_node_process_loads_no_inference_library() -> None:
+    code = "import sys, node.service; print(*sorted({'tensorflow', 'keras', 'torch', 'jax'} & set(sys.modules)))"
+    assert run_python(code).strip() == ""
+
+
+def test_nothing_in_node_names_a_model() -> None:
+    models = {path.parent.name for path in (REPOSITORY / "models").glob("*/model.toml")}
+    assert models
+    strangers = [
+        (path.name, model) for path in NODE.rglob("*.py") for model in models if model in path.read_text()
+    ]
+    assert not strangers
+
+
+def test_no_module_is_too_long_to_read() -> None:
+    lengths = {str(path): len(path.read_text().splitlines()) for path in modules()}
+    assert not {path: length for path, length in lengths.items() if length > LONGEST_MODULE}
+
+
+def test_no_function_is_too_long_to_read() -> None:
+    long = [
+        (path.name, function.name)
+        for path in modules()
+        if "migrations" not in path.parts
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        and function.end_lineno is not None
+        and function.end_lineno - function.lineno >= LONGEST_FUNCTION
+    ]
+    assert not long
+
+
+def test_no_name_says_nothing() -> None:
+    assert not [path for path in modules() if path.stem in FORBIDDEN_NAMES or path.parent.name in FORBIDDEN_NAMES]
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    assert not [str(path) for path in modules() if not ast.get_docstring(ast.parse(path.read_text()))]
+
+
+def test_folders_are_two_deep_at_most() -> None:
+    deep = [path for path in NODE.rglob("*.py") if len(path.relative_to(NODE).parts) > 2]
+    assert not [path for path in deep if "migrations" not in path.parts]
