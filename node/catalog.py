@@ -185,7 +185,9 @@ def read_card(card_file: Path) -> ModelCard:
         )
         raise ModelCardError("\n".join(lines)) from error
     if card.name != card_file.parent.name:
-        raise ModelCardError(f"{card_file}: name: found {card.name!r}; expected the folder's, {card_file.parent.name!r}")
+        raise ModelCardError(
+            f"{card_file}: name: found {card.name!r}; expected the folder's, {card_file.parent.name!r}"
+        )
     if len(card.input) != 1:
         raise ModelCardError(f"{card_file}: input: found {len(card.input)} tables; expected one [input.<name>]")
     return card

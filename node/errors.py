@@ -1,26 +1,28 @@
 """Every error radnode raises on purpose.
 
-    RadnodeError
-      SettingsError          a configuration file or environment variable cannot be used
-      ModelCardError         a model folder does not describe itself correctly
-        WeightsMismatch      the weights file is not the one model.toml names
-      ArchiveError
-        ArchiveFull          no room to keep an instance
-        MalformedInstance    the data set does not end where its lengths say
-          InstanceMismatch   it lacks a UID it must have, or contradicts its C-STORE command
-        InstanceConflict     the same SOP Instance UID arrived with other content
-      IllegalMove            a state was to change in a way `states.py` does not allow
-      LeaseLost              another worker owns the job now
-      StudyRefused           a study that does not fit a model; its reason goes to the operator
-        PixelsRefused        pixel data that cannot be decoded or is not a grey-scale picture
-        SpacingRefused       no trustworthy distance between pixels
-        HeaderRefused        an instance lacks what its results must copy or refer to
-        FindingRefused       a finding outlines nothing, or not on the grid of its source
-      IdentityMismatch       a result does not belong to the instances it was made from
-      DeliveryError
-        DeliveryRefused      the destination will never take this object
-        DeliveryDelayed      the destination did not take it now
-      TrainingDataError      a data folder is not laid out as expected
+RadnodeError
+  SettingsError        a configuration file or environment variable cannot be used
+  ModelCardError       a model folder does not describe itself correctly
+    WeightsMismatch    the weights file is not the one model.toml names
+  ArchiveError
+    ArchiveFull        no room to keep an instance
+    MalformedInstance  the data set does not end where its lengths say
+      InstanceMismatch  it lacks a UID it must have, or contradicts its C-STORE command
+      ContextMismatch  the C-STORE command names another SOP class than its context
+    InstanceConflict   the same SOP Instance UID arrived with other content
+  UnknownStudy         no study with this UID is in the database
+  IllegalMove          a state was to change in a way `states.py` does not allow
+  LeaseLost            another worker owns the job now
+  StudyRefused         a study that does not fit a model; its reason goes to the operator
+    PixelsRefused      pixel data that cannot be decoded or is not a grey-scale picture
+    SpacingRefused     no trustworthy distance between pixels
+    HeaderRefused      an instance lacks what its results must copy or refer to
+    FindingRefused     a finding outlines nothing, or not on the grid of its source
+  IdentityMismatch     a result does not belong to the instances it was made from
+  DeliveryError
+    DeliveryRefused    the destination will never take this object
+    DeliveryDelayed    the destination did not take it now
+  TrainingDataError    a data folder is not laid out as expected
 """
 
 from __future__ import annotations
@@ -58,8 +60,16 @@ class InstanceMismatch(MalformedInstance):
     """The data set lacks a UID it must have, or contradicts the C-STORE command it came with."""
 
 
+class ContextMismatch(MalformedInstance):
+    """The C-STORE command names another SOP class than the presentation context it came in."""
+
+
 class InstanceConflict(ArchiveError):
     """The same SOP Instance UID arrived with other content; the first is kept."""
+
+
+class UnknownStudy(RadnodeError):
+    """No study with this UID is in the database."""
 
 
 class IllegalMove(RadnodeError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from pydicom.errors import InvalidDicomError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,7 +18,7 @@ from node.clock import Clock
 from node.database import Database, Delivery, EventName, Job, Result, Study, record_event
 from node.delivery.scu import Fate, StoreAnswer, classify, send_instances
 from node.errors import ArchiveError, DeliveryDelayed, IdentityMismatch
-from node.jobs.progress import derive_progress
+from node.jobs.progress import derive_progress, hold_study
 from node.results.identity import check_identity
 from node.settings import SENDER, Peer, Settings
 from node.states import DeliveryState, StudyState
@@ -83,7 +84,7 @@ class Outbox:
             siblings = [self._archive.read(path) for path in parcel.sibling_paths]
             source = self._archive.read(parcel.source_path, pixels=False)
             check_identity(result, [source], parcel.recorded, siblings)
-        except (IdentityMismatch, ArchiveError) as error:
+        except (IdentityMismatch, ArchiveError, FileNotFoundError, InvalidDicomError) as error:
             self._hold(parcel, str(error))
             return False
         return True
@@ -157,13 +158,9 @@ class Outbox:
     def _hold(self, parcel: _Parcel, reason: str) -> None:
         with self._database.writing() as session:
             delivery = session.get_one(Delivery, parcel.delivery_id)
-            study = delivery.result.job.study
             self._move(session, delivery, DeliveryState.DEAD, reason)
             self._event(session, EventName.DELIVERY_DEAD, delivery)
-            if study.state != StudyState.HELD:
-                study.move(StudyState.HELD)
-                study.reason = reason
-                record_event(session, self._clock.now(), EventName.STUDY_HELD, study)
+            hold_study(session, self._clock, delivery.result.job.study, reason)
 
     def _move(self, session: Session, delivery: Delivery, state: DeliveryState, answer: str) -> None:
         delivery.move(state)

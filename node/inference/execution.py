@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import time
 from importlib.metadata import version
+from io import BytesIO
 
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from sqlalchemy.orm import joinedload
 
 from node.archive import Archive
 from node.catalog import Catalog
-from node.database import Database, Instance, Job, Series
-from node.errors import StudyRefused
+from node.database import Database, Job
+from node.errors import IdentityMismatch, StudyRefused
 from node.inference.analysis import Analysis, analyse
 from node.inference.network import Network
 from node.jobs.queue import Claim, JobQueue, StoredResult
-from node.results.request import NodeDevice, ResultObject, ResultRequest
-from node.results.encoding import encode_results
+from node.results.encode import encode_results
 from node.results.identity import check_identity
-from node.vocabulary import StudyIdentity
+from node.results.request import NodeDevice, ResultObject, ResultRequest
 
 
 class Execution:
@@ -40,7 +41,7 @@ class Execution:
         self._network(model).warm_up()
 
     def run(self, claim: Claim) -> None:
-        """Run one job to its end: done with results, or refused with the reason.
+        """Run one job to its end: done with results, refused with the reason, or held with its study.
 
         Any other error is the caller's to record as a failed attempt.
         """
@@ -53,6 +54,9 @@ class Execution:
             results = self._encode(job, source, analysis)
         except StudyRefused as refusal:
             self._queue.refuse(claim, str(refusal))
+            return
+        except IdentityMismatch as mismatch:
+            self._queue.hold(claim, str(mismatch))
             return
         stored = [self._store(result) for result in results]
         kept_ms = round((time.perf_counter() - analysed) * 1000, 1)
@@ -80,7 +84,10 @@ class Execution:
             device=self._device,
         )
         results = encode_results(request)
-        check_objects(results, [source], job.study.identity)
+        objects = [dcmread(BytesIO(result.encoded)) for result in results]
+        for written in objects:
+            siblings = [other for other in objects if other is not written]
+            check_identity(written, [source], job.study.identity, siblings)
         return results
 
     def _store(self, result: ResultObject) -> StoredResult:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from node.database import Study
+from node.clock import Clock
+from node.database import EventName, Study, record_event
 from node.states import DeliveryState, JobState, StudyState
 
 _NOT_DERIVED = {StudyState.RECEIVING, StudyState.HELD}
@@ -20,6 +21,14 @@ def derive_progress(session: Session, study: Study) -> None:
     if study.state in _NOT_DERIVED:
         return
     study.move(_progress_of(study))
+
+
+def hold_study(session: Session, clock: Clock, study: Study, reason: str) -> None:
+    """Stop everything about a study until a person has looked at it; a held one keeps its first reason."""
+    if study.state != StudyState.HELD:
+        study.move(StudyState.HELD)
+        study.reason = reason
+        record_event(session, clock.now(), EventName.STUDY_HELD, study)
 
 
 def _progress_of(study: Study) -> StudyState:

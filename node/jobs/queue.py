@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from node.clock import Clock
 from node.database import Database, Delivery, EventName, Job, Result, Study, record_event
 from node.errors import LeaseLost
-from node.jobs.progress import derive_progress
+from node.jobs.progress import derive_progress, hold_study
 from node.states import DeliveryState, JobState, StudyState
 from node.vocabulary import ModelIdentity
 
@@ -140,6 +140,14 @@ class JobQueue:
             self._end(session, job, JobState.REFUSED, reason)
             self._event(session, EventName.JOB_REFUSED, job)
             derive_progress(session, job.study)
+
+    def hold(self, claim: Claim, reason: str) -> None:
+        """End a job whose results would not belong to its study, and hold the study; raises LeaseLost."""
+        with self._database.writing() as session:
+            job = _owned(session, claim)
+            self._end(session, job, JobState.FAILED, reason)
+            self._event(session, EventName.JOB_FAILED, job, attempt=job.attempts)
+            hold_study(session, self._clock, job.study, reason)
 
     def fail(self, claim: Claim, reason: str) -> None:
         """Record a failed attempt; the job waits for another or, after the last, has failed."""

@@ -19,6 +19,7 @@ from node.database import (
     record_event,
 )
 from node.errors import InstanceConflict
+from node.jobs.progress import hold_study
 from node.states import StudyState
 from node.vocabulary import Admission, ReceivedInstance, study_identity
 
@@ -136,9 +137,8 @@ class InstanceIndex:
         if study.state == StudyState.HELD:
             return
         if study_identity(received.header).patient_id != study.patient_id:
-            study.move(StudyState.HELD)
-            study.reason = "its instances state more than one PatientID; nothing is analysed or sent"
-            self._event(session, EventName.STUDY_HELD, study, reason=study.reason)
+            reason = "its instances state more than one PatientID; nothing is analysed or sent"
+            hold_study(session, self._clock, study, reason)
         elif study.state != StudyState.RECEIVING:
             study.move(StudyState.RECEIVING)
 

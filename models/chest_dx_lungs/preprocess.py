@@ -1,0 +1,103 @@
+"""What the network sees of a chest X-ray, and what its answer says about the lungs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from node.errors import PixelsRefused
+from node.imaging.components import largest_components
+from node.imaging.image import PlanarImage
+from node.imaging.orientation import is_orientation_stated, turn_to_display
+from node.imaging.resample import letterbox, undo_letterbox
+from node.vocabulary import Interpretation, Mask, Pixels, Region
+
+SIZE = 256
+BLACK = -1.0
+WINDOW_PERCENTILES = (1.0, 99.0)
+
+PROBABILITY = 0.5
+MOST_LUNGS = 2
+# In the 62 pictures of the training and validation rows the smaller lung covers 4 % of the picture
+# or more; areas below 1 % are stray patches beside the chest.
+LEAST_FRACTION = 0.01
+# The two lungs of one chest are about as large and lie half of their common width apart; two parts
+# of one lung do not.
+LEAST_DISTANCE = 0.3
+LEAST_RATIO = 0.2
+
+
+def prepare(image: PlanarImage) -> Pixels:
+    """Return (1, 256, 256, 1) in -1..1: the image as displayed, letterboxed, contrast stretched.
+
+    Raises StudyRefused for a view that is not frontal and PixelsRefused for a picture of one grey.
+    """
+    turn = turn_to_display(image)
+    picture = letterbox(turn.apply(image.pixels), SIZE)
+    seen = letterbox(turn.apply(~image.padding).astype(np.float32), SIZE) > PROBABILITY
+    return _stretch(picture, seen)[np.newaxis, :, :, np.newaxis]
+
+
+def interpret(prediction: Pixels, image: PlanarImage) -> Interpretation:
+    """Name the lungs in a (1, 256, 256, 1) probability map, as masks on the grid of `image`.
+
+    The masks do not overlap; their union is where the probability exceeds a half, less stray
+    patches. A side is stated only where PatientOrientation gives it.
+    """
+    turn = turn_to_display(image)
+    displayed_shape = turn.apply(image.padding).shape
+    probability = undo_letterbox(prediction[0, :, :, 0], displayed_shape)
+    least_pixels = int(LEAST_FRACTION * probability.size)
+    lungs = largest_components(probability > PROBABILITY, MOST_LUNGS, least_pixels)
+
+    reason = _why_no_side(lungs, is_orientation_stated(image))
+    if not reason:
+        lungs = sorted(lungs, key=_centre_column)  # on the display the patient's right is at the left
+    names = ("lung", "lung") if reason else ("right_lung", "left_lung")
+    regions = tuple(Region(name, turn.undo(lung)) for name, lung in zip(names, lungs, strict=False))
+    return Interpretation(regions, _remarks(reason, image))
+
+
+def _stretch(picture: Pixels, seen: Mask) -> Pixels:
+    """Map the middle 98 % of the grey values seen onto -1..1; what was not seen is black."""
+    if not seen.any():
+        raise PixelsRefused("every pixel is padding; a chest X-ray is needed; send the image again")
+    low, high = np.percentile(picture[seen], WINDOW_PERCENTILES)
+    if high <= low:
+        raise PixelsRefused(
+            f"the picture has one grey value, {low:.3f}; a chest X-ray has many; check the window in its header"
+        )
+    stretched = np.clip((picture - low) / (high - low), 0.0, 1.0) * 2.0 - 1.0
+    return np.where(seen, stretched, BLACK).astype(np.float32)
+
+
+def _why_no_side(lungs: list[Mask], orientation_is_stated: bool) -> str:
+    """Return why the lungs cannot be told apart as right and left; empty when they can."""
+    if not lungs:
+        return "No lung was found in this image."
+    if not orientation_is_stated:
+        return "Lungs are not called left or right because the image has no PatientOrientation."
+    if len(lungs) == 1:
+        return "The lung is not called left or right because only one connected area was found."
+    if not _lie_on_two_sides(lungs):
+        return "Lungs are not called left or right because the two areas found do not lie side by side."
+    return ""
+
+
+def _remarks(reason: str, image: PlanarImage) -> tuple[str, ...]:
+    view = "" if image.view_position else "The image does not state its view position (PA or AP)."
+    return tuple(remark for remark in (reason, view) if remark)
+
+
+def _lie_on_two_sides(lungs: list[Mask]) -> bool:
+    """Say whether two areas, the larger first, are as far apart and as alike in size as two lungs."""
+    larger, smaller = lungs
+    columns = np.flatnonzero((larger | smaller).any(axis=0))
+    width = columns[-1] - columns[0] + 1
+    distance = abs(_centre_column(larger) - _centre_column(smaller))
+    return bool(distance >= LEAST_DISTANCE * width and smaller.sum() >= LEAST_RATIO * larger.sum())
+
+
+def _centre_column(lung: Mask) -> float:
+    """Return the mean column of the area."""
+    per_column = lung.sum(axis=0)
+    return float(np.average(np.arange(per_column.size), weights=per_column))

@@ -1,0 +1,71 @@
+"""How the weights of this model were made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from node.imaging.resample import letterbox
+from node.training.augmentation import Augmentation
+from node.training.batches import Dealing, LabelledPictures
+from node.training.fit import Pictures, Schedule, fit
+from node.training.options import TrainingOptions
+from node.training.readers import choose, read_samples
+from node.training.samples import (
+    BACKGROUND,
+    IGNORED,
+    STRUCTURE,
+    Sample,
+    Split,
+    Truth,
+    read_picture,
+    read_truth,
+)
+
+from .architecture import build
+from .preprocess import BLACK, SIZE, prepare
+
+# Pictures under a licence that forbids commercial use never enter the weights.
+LICENCES = frozenset({"open", ""})
+
+EPOCHS = 70
+BATCH_SIZE = 4
+REPEATS = 4
+AUGMENTATION = Augmentation(black=BLACK, white=1.0)
+
+
+def train(data: Path, output: Path, options: TrainingOptions) -> Path:
+    """Train on the folder `data` and return the weights file best on its validation split.
+
+    Only rows whose licence class is "open" or not given are used. Raises TrainingDataError when
+    the folder is laid out otherwise than `node.training.readers` describes.
+    """
+    keras.utils.set_random_seed(options.seed)
+    samples = read_samples(data)
+    pictures = Pictures(
+        train=prepare_all(choose(samples, Split.TRAIN, LICENCES)),
+        validation=prepare_all(choose(samples, Split.VALIDATION, LICENCES)),
+        limits=AUGMENTATION,
+    )
+    schedule = Schedule(
+        epochs=options.epochs or EPOCHS,
+        dealing=Dealing(batch_size=BATCH_SIZE, repeats=REPEATS, seed=options.seed),
+    )
+    return fit(build(), pictures, schedule, output, options.resume)
+
+
+def prepare_all(samples: list[Sample]) -> LabelledPictures:
+    """Return pictures and truths on the grid of the network, as the node would prepare them."""
+    pictures = [prepare(read_picture(sample))[0] for sample in samples]
+    truths = [_prepare_truth(read_truth(sample)) for sample in samples]
+    return LabelledPictures(np.stack(pictures), np.stack(truths)[..., np.newaxis])
+
+
+def _prepare_truth(truth: Truth) -> Truth:
+    """Bring the truth to the grid of the network; a pixel is what covers most of it."""
+    lung = letterbox((truth == STRUCTURE).astype(np.float32), SIZE)
+    ignored = letterbox((truth == IGNORED).astype(np.float32), SIZE)
+    marked = np.where(lung > 0.5, np.float32(STRUCTURE), np.float32(BACKGROUND))
+    return np.where(ignored > 0.5, np.float32(IGNORED), marked)

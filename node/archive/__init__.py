@@ -1,0 +1,6 @@
+"""2. Keep: an instance is on disk, whole and checked, before its sender hears of success."""
+
+from node.archive.keep import Archive
+from node.archive.part import AnnouncedInstance, Part
+
+__all__ = ["AnnouncedInstance", "Archive", "Part"]

@@ -1,0 +1,152 @@
+"""The archive: every instance and every result in a file of its own, durable before anyone hears of it."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from node.archive.disk import (
+    create_file,
+    make_folders,
+    move_durably,
+    refuse_full_disk,
+    sync_file,
+)
+from node.archive.identity import InstanceIdentity
+from node.archive.part import AnnouncedInstance, Part
+from node.errors import ArchiveError
+from node.vocabulary import ReceivedInstance
+
+_INCOMING, _INSTANCES, _RESULTS, _QUARANTINE = "incoming", "instances", "results", "quarantine"
+_SHELVES = tuple(f"{number:02x}" for number in range(256))
+
+
+class Archive:
+    """A folder of DICOM files under names made from their content, never from a peer's text.
+
+    incoming/    what is still being written; emptied at start
+    instances/   what was received and checked
+    results/     what we made
+    quarantine/  what contradicts an instance received before
+    """
+
+    def __init__(self, root: Path, reserve_bytes: int = 0) -> None:
+        """Use the folder `root`, which is made if need be; keep `reserve_bytes` of its disk free."""
+        self._root = root.resolve()
+        self._reserve_bytes = reserve_bytes
+        make_folders(self._root, (_INCOMING, _INSTANCES, _RESULTS, _QUARANTINE))
+        for name in (_INSTANCES, _RESULTS):
+            make_folders(self._root / name, _SHELVES)
+
+    def begin(self, announced: AnnouncedInstance) -> Part:
+        """Open a part to write a data set to while it arrives; raises ArchiveFull, MalformedInstance."""
+        return Part(self._new_part_path(), announced, self._reserve_bytes)
+
+    def finish(self, part: Part) -> ReceivedInstance:
+        """Keep what a part holds and return once no loss of power can take it.
+
+        The order is that of PS3.4 B.2.3 taken seriously: the data set is walked to its end, the file
+        flushed, renamed and its name flushed. If anything fails the part is gone. Raises
+        MalformedInstance, ArchiveFull.
+        """
+        try:
+            identity = part.check()
+            header = dcmread(part.path, stop_before_pixels=True)
+            part.sync()
+            relative = _relative_path(_INSTANCES, _content_name(part))
+            with refuse_full_disk(self._root):
+                move_durably(part.path, self._root / relative)
+        finally:
+            part.discard()
+        return _received(part, identity, relative, header)
+
+    def keep(self, announced: AnnouncedInstance, encoded: bytes | memoryview) -> ReceivedInstance:
+        """Keep a data set that is in memory; the promises are those of `finish`."""
+        part = self.begin(announced)
+        try:
+            part.write(encoded)
+            return self.finish(part)
+        finally:
+            part.discard()
+
+    def store_result(self, encoded: bytes) -> tuple[str, str]:
+        """Keep a DICOM file we made; return its path under the root and its SHA-256 (hex), once durable.
+
+        The path depends on the content alone, so storing the same file again changes nothing. Results
+        may use the reserve that what we receive may not: that is what it is for.
+        """
+        sha256 = hashlib.sha256(encoded).hexdigest()
+        relative = _relative_path(_RESULTS, sha256)
+        path = self._new_part_path()
+        try:
+            with refuse_full_disk(self._root):
+                with create_file(path) as file:
+                    file.write(encoded)
+                    sync_file(file)
+                move_durably(path, self._root / relative)
+        finally:
+            path.unlink(missing_ok=True)
+        return relative, sha256
+
+    def path_of(self, relative: str) -> Path:
+        """Return where a file lies; raises ArchiveError for a path that leads out of the archive."""
+        path = (self._root / relative).resolve()
+        if not path.is_relative_to(self._root):
+            raise ArchiveError(f"{relative!r}: leads out of the archive {self._root}; expected a path inside it")
+        return path
+
+    def read(self, relative: str, *, pixels: bool = True) -> Dataset:
+        """Return a data set as pydicom reads it, up to its pixel data or with it."""
+        return dcmread(self.path_of(relative), stop_before_pixels=not pixels)
+
+    def quarantine(self, received: ReceivedInstance) -> str:
+        """Move an instance that contradicts an earlier one aside, durably; return its new path."""
+        source = self.path_of(received.path)
+        target = self._root / _QUARANTINE / source.name
+        try:
+            move_durably(source, target)
+        except FileNotFoundError:
+            # The same contradiction came over two associations at once and the other was quicker.
+            if not target.exists():
+                raise
+        return str(target.relative_to(self._root))
+
+    def sweep_incoming(self) -> int:
+        """Remove what was being written when the node last stopped; return how many files.
+
+        To be called at start, before anything is received: nobody was told of success for these.
+        """
+        parts = list((self._root / _INCOMING).glob("*.part"))
+        for part in parts:
+            part.unlink()
+        return len(parts)
+
+    def _new_part_path(self) -> Path:
+        return self._root / _INCOMING / f"{uuid.uuid4().hex}.part"
+
+
+def _content_name(part: Part) -> str:
+    """Return a name that is the same for the same data set in the same transfer syntax only."""
+    return hashlib.sha256(f"{part.sha256} {part.announced.transfer_syntax_uid}".encode()).hexdigest()
+
+
+def _relative_path(folder: str, name: str) -> str:
+    return f"{folder}/{name[:2]}/{name}.dcm"
+
+
+def _received(part: Part, identity: InstanceIdentity, path: str, header: Dataset) -> ReceivedInstance:
+    return ReceivedInstance(
+        sop_class_uid=identity.sop_class_uid,
+        sop_instance_uid=identity.sop_instance_uid,
+        study_instance_uid=identity.study_instance_uid,
+        series_instance_uid=identity.series_instance_uid,
+        transfer_syntax_uid=part.announced.transfer_syntax_uid,
+        path=path,
+        sha256=part.sha256,
+        size=part.size,
+        header=header,
+    )

@@ -1,0 +1,177 @@
+"""Sends instances over C-STORE as they lie on disk, and says what each answer means."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import split_dataset
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from node.delivery.requestor import Requestor, associate
+from node.errors import DeliveryDelayed, DeliveryRefused
+from node.vocabulary import PeerAddress
+
+SUCCESS = 0x0000
+SOP_CLASS_NOT_SUPPORTED = 0x0122
+_WARNINGS = frozenset((0xB000, 0xB006, 0xB007))
+_CONTEXT_LIMIT = 128
+_MEDIUM_PRIORITY = 0x0000
+_MESSAGE_IDS = 0xFFFF
+
+
+class Fate(StrEnum):
+    """What becomes of a delivery after an answer."""
+
+    SENT = "sent"
+    RETRY = "retry"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True)
+class StoreAnswer:
+    """What the peer said to one instance: its C-STORE status and its ErrorComment, if any."""
+
+    path: Path
+    status: int
+    comment: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return status and comment as one line, such as "A700: disk full"."""
+        return f"{self.status:04X}: {self.comment}" if self.comment else f"{self.status:04X}"
+
+
+def classify(status: int) -> Fate:
+    """Return what a C-STORE status (PS3.4 B.2.3, PS3.7 C) means for the delivery; unknown ones retry."""
+    if status == SUCCESS or status in _WARNINGS:
+        return Fate.SENT
+    if status == SOP_CLASS_NOT_SUPPORTED or status >> 8 == 0xA9 or status >> 12 == 0xC:
+        return Fate.DEAD
+    return Fate.RETRY
+
+
+def send_instances(
+    local_ae_title: str, peer: PeerAddress, paths: Sequence[Path], timeout_seconds: float
+) -> Iterator[StoreAnswer]:
+    """Send Part 10 files and give each one's answer as it comes, in the order of `paths`.
+
+    The data sets go out byte for byte, each in its own transfer syntax; nothing is converted. One
+    the peer accepts no context for is answered 0122. Raises DeliveryDelayed when the peer cannot be
+    reached, refuses, falls silent for `timeout_seconds` or breaks off: paths without an answer were
+    not stored for certain and may be sent again. Raises DeliveryRefused for a file that is no DICOM.
+    """
+    requestor = Requestor(local_ae_title, timeout_seconds)
+    for batch in _batches([_read_head(path) for path in paths]):
+        try:
+            with associate(requestor, peer, _contexts(batch)) as association:
+                for number, parcel in enumerate(batch):
+                    yield _send(association, parcel, 1 + number % _MESSAGE_IDS)
+        except DeliveryRefused as refusal:
+            for parcel in batch:
+                yield StoreAnswer(parcel.path, SOP_CLASS_NOT_SUPPORTED, str(refusal))
+
+
+def echo(local_ae_title: str, peer: PeerAddress, timeout_seconds: float) -> float:
+    """Return the seconds one C-ECHO takes; raises DeliveryDelayed or DeliveryRefused without an answer."""
+    requestor = Requestor(local_ae_title, timeout_seconds)
+    with associate(requestor, peer, [build_context(Verification)]) as association:
+        started = time.perf_counter()
+        status = association.send_c_echo()
+        if "Status" not in status:
+            raise DeliveryDelayed(f"{peer.ae_title} at {peer.host}:{peer.port}: no answer to C-ECHO")
+        return time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class _Parcel:
+    """A file to send: where its data set starts, and what its file meta says it is."""
+
+    path: Path
+    data_set_at: int
+    sop_class: UID
+    sop_instance: UID
+    transfer_syntax: UID
+
+    @property
+    def context(self) -> tuple[UID, UID]:
+        """Return what must be negotiated to send it as it is."""
+        return self.sop_class, self.transfer_syntax
+
+
+def _read_head(path: Path) -> _Parcel:
+    try:
+        meta, data_set_at = split_dataset(path)
+        return _Parcel(
+            path,
+            data_set_at,
+            meta.MediaStorageSOPClassUID,
+            meta.MediaStorageSOPInstanceUID,
+            meta.TransferSyntaxUID,
+        )
+    except (InvalidDicomError, AttributeError) as error:
+        raise DeliveryRefused(
+            f"{path}: not a DICOM file with complete file meta ({error}); send the others without it"
+        ) from error
+
+
+def _batches(parcels: Sequence[_Parcel]) -> Iterator[list[_Parcel]]:
+    """Cut the parcels where one association's 128 contexts (PS3.8 9.3.2.2) are used up."""
+    batch: list[_Parcel] = []
+    contexts: set[tuple[UID, UID]] = set()
+    for parcel in parcels:
+        if len(contexts | {parcel.context}) > _CONTEXT_LIMIT:
+            yield batch
+            batch, contexts = [], set()
+        batch.append(parcel)
+        contexts.add(parcel.context)
+    if batch:
+        yield batch
+
+
+def _contexts(batch: Sequence[_Parcel]) -> list[PresentationContext]:
+    """Propose one context for each SOP class and transfer syntax, so that the peer cannot choose another."""
+    return [build_context(*pair) for pair in dict.fromkeys(parcel.context for parcel in batch)]
+
+
+def _send(association: Association, parcel: _Parcel, message_id: int) -> StoreAnswer:
+    context_id = _context_id(association, parcel)
+    if context_id is None:
+        names = f"{parcel.sop_class.name} in {parcel.transfer_syntax.name}"
+        return StoreAnswer(parcel.path, SOP_CLASS_NOT_SUPPORTED, f"the peer does not accept {names}")
+    if not association.is_established:
+        raise DeliveryDelayed("the peer ended the association before everything was sent")
+    request = C_STORE()
+    request.MessageID = message_id
+    request.AffectedSOPClassUID = parcel.sop_class
+    request.AffectedSOPInstanceUID = parcel.sop_instance
+    request.Priority = _MEDIUM_PRIORITY
+    # The public way to name a file is a switch for the whole process; `DataSet` would hold it in memory.
+    request._dataset_path = (parcel.path, parcel.data_set_at)  # noqa: SLF001
+    association.dimse.send_msg(request, context_id)
+    _, response = association.dimse.get_msg(block=True)
+    return _read_answer(parcel, response)
+
+
+def _context_id(association: Association, parcel: _Parcel) -> int | None:
+    for context in association.accepted_contexts:
+        if (context.abstract_syntax, context.transfer_syntax[0]) == parcel.context:
+            return context.context_id
+    return None
+
+
+def _read_answer(parcel: _Parcel, response: object) -> StoreAnswer:
+    if response is None:
+        raise DeliveryDelayed("no answer to C-STORE: the peer fell silent or broke off the association")
+    if not isinstance(response, C_STORE) or not response.is_valid_response:
+        raise DeliveryDelayed("the answer to C-STORE is none; see the peer's log")
+    assert response.Status is not None
+    return StoreAnswer(parcel.path, response.Status, response.ErrorComment or "")

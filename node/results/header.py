@@ -1,0 +1,198 @@
+"""The attributes every result object shares: whose study it is, who made it, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import highdicom as hd
+from pydicom import uid
+from pydicom.config import IGNORE, RAISE, disable_value_validation
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.valuerep import VR, validate_value
+
+from node.results.request import ResultKind, ResultRequest
+from node.results.uids import result_uid
+from node.vocabulary import NOT_FOR_DIAGNOSIS
+
+MANUFACTURER = "radnode"
+LONGEST_LO = 64
+
+# One series number per kind, as results of several models and inputs differ by their series UID.
+SERIES_NUMBERS = {
+    ResultKind.SEGMENTATION: 100,
+    ResultKind.MEASUREMENT_REPORT: 200,
+    ResultKind.CONTOUR_REPORT: 201,
+    ResultKind.TEXT_REPORT: 202,
+}
+
+# First in the description, because viewers cut it short.
+SERIES_NAMES = {
+    ResultKind.SEGMENTATION: "Segments",
+    ResultKind.MEASUREMENT_REPORT: "Measurements",
+    ResultKind.CONTOUR_REPORT: "Contours",
+    ResultKind.TEXT_REPORT: "Report",
+}
+
+# Copied as they are, valid or not, and present even when empty (types 1 and 2).
+IDENTITY_KEYWORDS = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyInstanceUID",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+
+# Copied when present and valid (type 3): the identity of the study does not depend on them.
+CONTEXT_KEYWORDS = (
+    "IssuerOfPatientID",
+    "PatientAge",
+    "StudyDescription",
+    "InstitutionName",
+    "TimezoneOffsetFromUTC",
+)
+
+EQUIPMENT_KEYWORDS = (
+    "Manufacturer",
+    "ManufacturerModelName",
+    "StationName",
+    "DeviceSerialNumber",
+    "SoftwareVersions",
+)
+
+# PS3.3 C.7.6.1.1.5.1
+LOSSY_METHODS = {
+    uid.JPEGBaseline8Bit: "ISO_10918_1",
+    uid.JPEGExtended12Bit: "ISO_10918_1",
+    uid.JPEGLSNearLossless: "ISO_14495_1",
+    uid.JPEG2000: "ISO_15444_1",
+}
+
+LOSSY_KEYWORDS = (
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+)
+
+
+def encoding_source(source: Dataset) -> Dataset:
+    """Return what highdicom needs to know of the source, without a patient.
+
+    highdicom demands attributes that real instances lack and refuses values that they have. Identity
+    is therefore left empty here, and `state_origin` copies it into the finished object.
+    """
+    reference = Dataset()
+    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        setattr(reference, keyword, source[keyword].value)
+    reference.Rows, reference.Columns = source.Rows, source.Columns
+    reference.Modality = source.get("Modality") or "OT"
+    for keyword in IDENTITY_KEYWORDS:
+        if keyword not in reference:
+            setattr(reference, keyword, None)
+    copy_valid(source, reference, (*EQUIPMENT_KEYWORDS, *LOSSY_KEYWORDS))
+    _state_lossy_transfer_syntax(source, reference)
+    return reference
+
+
+def creation_arguments(request: ResultRequest, kind: ResultKind) -> dict[str, Any]:
+    """Return highdicom's arguments about series, instance and equipment of a result object."""
+    return {
+        "series_instance_uid": _uid(request, f"{kind}/series"),
+        "series_number": SERIES_NUMBERS[kind],
+        "sop_instance_uid": _uid(request, kind),
+        "instance_number": 1,
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": MANUFACTURER,
+        "software_versions": request.device.version,
+        "device_serial_number": request.device.ae_title,
+        "series_description": _series_description(request, kind),
+        "content_qualification": hd.ContentQualificationValues.RESEARCH,
+        "contributing_equipment": [_model_equipment(request)],
+        "specific_character_set": "ISO_IR 192",
+    }
+
+
+def state_origin(result: Dataset, request: ResultRequest) -> None:
+    """Copy the identity of the source and put the job's time and UIDs where highdicom put its own."""
+    with disable_value_validation():
+        for keyword in IDENTITY_KEYWORDS:
+            result.add(_copied(request.source, keyword))
+    copy_valid(request.source, result, CONTEXT_KEYWORDS)
+    moment = request.local_time
+    for event in ("InstanceCreation", "Series", "Content"):
+        setattr(result, f"{event}Date", f"{moment:%Y%m%d}")
+        setattr(result, f"{event}Time", f"{moment:%H%M%S.%f}")
+    for equipment in result.ContributingEquipmentSequence:
+        if "ContributionDateTime" in equipment:
+            equipment.ContributionDateTime = f"{moment:%Y%m%d%H%M%S.%f%z}"
+
+
+def copy_valid(source: Dataset, target: Dataset, keywords: tuple[str, ...]) -> None:
+    """Copy the attributes that the source states with a value its value representation allows."""
+    for keyword in keywords:
+        with disable_value_validation():
+            element = _copied(source, keyword)
+        if not element.is_empty and _is_valid(element):
+            target.add(element)
+
+
+def fit(text: str, longest: int = LONGEST_LO) -> str:
+    """Return the text, cut with an ellipsis if it is longer than the value representation allows."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _state_lossy_transfer_syntax(source: Dataset, reference: Dataset) -> None:
+    """Say by which method the source lost detail where only its transfer syntax tells."""
+    meta = getattr(source, "file_meta", Dataset())
+    method = LOSSY_METHODS.get(meta.get("TransferSyntaxUID"))
+    if method:
+        reference.LossyImageCompression = "01"
+        if "LossyImageCompressionMethod" not in reference:
+            reference.LossyImageCompressionMethod = method
+
+
+def _uid(request: ResultRequest, kind: str) -> str:
+    return result_uid(request.inputs_digest, request.model.sha256, kind, 0)
+
+
+def _series_description(request: ResultRequest, kind: ResultKind) -> str:
+    warning = NOT_FOR_DIAGNOSIS.partition(", ")[2]
+    return fit(f"{SERIES_NAMES[kind]}, {warning}: {request.model.title}")
+
+
+def _model_equipment(request: ResultRequest) -> hd.ContributingEquipment:
+    model = request.model
+    return hd.ContributingEquipment(
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=fit(model.name),
+        software_versions=[fit(model.version), model.sha256],
+        contribution_datetime=request.local_time,
+        contribution_description=fit(f"Model: {model.title}", 1024),
+        purpose_of_reference=codes.DCM.ProcessingEquipment,
+    )
+
+
+def _copied(source: Dataset, keyword: str) -> DataElement:
+    """Return the element with its decoded value, which a result then writes in UTF-8."""
+    vr = dictionary_VR(keyword)
+    value = source.get(keyword)
+    if vr == VR.PN and value is not None:
+        value = str(value)
+    return DataElement(keyword, vr, value, validation_mode=IGNORE)
+
+
+def _is_valid(element: DataElement) -> bool:
+    values = element.value if element.VM > 1 else [element.value]
+    try:
+        for value in values:
+            validate_value(element.VR, str(value), RAISE)
+    except ValueError:
+        return False
+    return True

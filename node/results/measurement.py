@@ -1,0 +1,128 @@
+"""Findings as TID 1500 measurement reports: one that measures segments, one that viewers can draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import highdicom as hd
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+
+from node.results.contour import Polygon, outer_contours
+from node.results.header import encoding_source, fit
+from node.results.report import COMMENT, PROCEDURE, finish_report, language, observation_context
+from node.results.request import ResultKind, ResultRequest
+from node.results.segmentation import tracking_uid
+from node.vocabulary import Finding, Measurement
+
+Group = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations
+Place = hd.sr.ImageRegion | hd.sr.ReferencedSegmentationFrame
+
+
+def encode_measurement_report(request: ResultRequest, segmentation: Dataset) -> Dataset:
+    """Return a Comprehensive 3D SR with one TID 1410 group per segment of the job's SEG."""
+    source = encoding_source(request.source)
+    groups = [
+        _group(request, number, _segment_frame(source, segmentation, number))
+        for number in range(1, len(request.findings) + 1)
+    ]
+    return _report(request, ResultKind.MEASUREMENT_REPORT, groups, [source, segmentation])
+
+
+def encode_contour_report(request: ResultRequest) -> Dataset:
+    """Return a Comprehensive 3D SR with one TID 1410 group per region, each a closed POLYLINE.
+
+    Viewers draw nothing of a report in which some group has no SCOORD, hence a report of its own.
+    """
+    source = encoding_source(request.source)
+    groups = [
+        _group(request, number, _region(source, polygon), part)
+        for number, finding in enumerate(request.findings, start=1)
+        for part, polygon in enumerate(outer_contours(finding.mask), start=1)
+    ]
+    return _report(request, ResultKind.CONTOUR_REPORT, groups, [source])
+
+
+def _report(request: ResultRequest, kind: ResultKind, groups: Sequence[Group], evidence: Sequence[Dataset]) -> Dataset:
+    content = hd.sr.MeasurementReport(
+        observation_context=observation_context(request),
+        procedure_reported=PROCEDURE,
+        imaging_measurements=groups,
+        language_of_content_item_and_descendants=language(),
+    )
+    return finish_report(request, kind, content[0], evidence)
+
+
+def _group(request: ResultRequest, number: int, place: Place, part: int = 1) -> Group:
+    """Return the group of a finding, or of one of its parts.
+
+    The first part stands for the finding: it is tracked by its UID and carries its measurements. The
+    others have UIDs of their own, because a viewer draws one region per tracking UID.
+    """
+    finding = request.findings[number - 1]
+    is_first = part == 1
+    return Group(
+        tracking_identifier=hd.sr.TrackingIdentifier(
+            uid=tracking_uid(request, number, part),
+            identifier=finding.label if is_first else f"{finding.label}, part {part}",
+        ),
+        referenced_region=place if isinstance(place, hd.sr.ImageRegion) else None,
+        referenced_segment=place if isinstance(place, hd.sr.ReferencedSegmentationFrame) else None,
+        finding_category=finding.category,
+        finding_type=finding.property_type,
+        finding_sites=_finding_sites(finding),
+        algorithm_id=_algorithm(request),
+        measurements=[_measured(measurement) for measurement in finding.measurements] if is_first else None,
+    )
+
+
+def _algorithm(request: ResultRequest) -> hd.sr.AlgorithmIdentification:
+    """Return which model it was, to the byte (TID 4019)."""
+    return hd.sr.AlgorithmIdentification(
+        name=fit(request.model.title),
+        version=fit(request.model.version),
+        parameters=[f"name={request.model.name}", f"sha256={request.model.sha256}"],
+    )
+
+
+def _finding_sites(finding: Finding) -> list[hd.sr.FindingSite]:
+    """Return the structure itself, with its side, when the finding is an anatomical structure."""
+    if finding.category != codes.SCT.AnatomicalStructure:
+        return []
+    return [hd.sr.FindingSite(anatomic_location=finding.property_type, laterality=finding.modifier)]
+
+
+def _measured(measurement: Measurement) -> hd.sr.Measurement:
+    item = hd.sr.Measurement(name=measurement.name, value=measurement.value, unit=measurement.unit)
+    if measurement.method:
+        comment = hd.sr.TextContentItem(
+            name=COMMENT,
+            value=measurement.method,
+            relationship_type=hd.sr.RelationshipTypeValues.HAS_CONCEPT_MOD,
+        )
+        content = item[0].get("ContentSequence", hd.sr.ContentSequence())
+        content.append(comment)
+        item[0].ContentSequence = content
+    return item
+
+
+def _segment_frame(source: Dataset, segmentation: Dataset, number: int) -> hd.sr.ReferencedSegmentationFrame:
+    """Return a reference to the frame of a segment; a SEG of radnode has one frame per segment."""
+    reference = hd.sr.ReferencedSegmentationFrame(
+        sop_class_uid=segmentation.SOPClassUID,
+        sop_instance_uid=segmentation.SOPInstanceUID,
+        frame_number=number,
+        segment_number=number,
+        source_image=hd.sr.SourceImageForSegmentation(source.SOPClassUID, source.SOPInstanceUID),
+    )
+    # Of frame and segment number an image reference may have one only (PS3.3 table 10-3).
+    del reference[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
+    return reference
+
+
+def _region(source: Dataset, polygon: Polygon) -> hd.sr.ImageRegion:
+    return hd.sr.ImageRegion(
+        graphic_type=hd.sr.GraphicTypeValues.POLYLINE,
+        graphic_data=polygon,
+        source_image=hd.sr.SourceImageForRegion(source.SOPClassUID, source.SOPInstanceUID),
+    )

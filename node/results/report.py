@@ -1,0 +1,60 @@
+"""What every structured report states besides its findings: the observer, and that nobody verified it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import highdicom as hd
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from node.results.header import MANUFACTURER, creation_arguments, fit, state_origin
+from node.results.request import ResultKind, ResultRequest
+from node.results.uids import device_uid
+
+# The one code of CID 100 that suits radiography and that validators know.
+PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
+COMMENT = Code("121106", "DCM", "Comment")
+
+ENGLISH = Code("en-US", "RFC5646", "English (United States)")
+
+
+def language() -> hd.sr.LanguageOfContentItemAndDescendants:
+    """Return the language of the report's sentences (TID 1204)."""
+    return hd.sr.LanguageOfContentItemAndDescendants(hd.sr.CodedConcept.from_code(ENGLISH))
+
+
+def observation_context(request: ResultRequest) -> hd.sr.ObservationContext:
+    """Return the node as the device that observed (TID 1001, 1004)."""
+    device = hd.sr.DeviceObserverIdentifyingAttributes(
+        uid=device_uid(request.device.ae_title),
+        name=request.device.ae_title,
+        manufacturer_name=MANUFACTURER,
+        model_name=fit(request.model.title),
+        serial_number=request.device.ae_title,
+    )
+    observer = hd.sr.ObserverContext(
+        observer_type=hd.sr.CodedConcept.from_code(codes.DCM.Device),
+        observer_identifying_attributes=device,
+    )
+    return hd.sr.ObservationContext(observer_device_context=observer)
+
+
+def finish_report(request: ResultRequest, kind: ResultKind, root: Dataset, evidence: Sequence[Dataset]) -> Dataset:
+    """Return the report document around the root container: complete, unverified, preliminary.
+
+    A text report is an Enhanced SR (PS3.3 A.35.2), the others Comprehensive 3D SRs (A.35.13).
+    `evidence` are the instances that the report refers to or was made from.
+    """
+    document = hd.sr.EnhancedSR if kind is ResultKind.TEXT_REPORT else hd.sr.Comprehensive3DSR
+    report = document(
+        evidence=evidence,
+        content=root,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        **creation_arguments(request, kind),
+    )
+    state_origin(report, request)
+    return report

@@ -1,0 +1,1 @@
+"""Training: labelled pictures become the weights of a model, with the scores that come with them."""

@@ -1,0 +1,41 @@
+"""Shows how far a training has come, on a terminal or as one line per epoch in a file."""
+
+from __future__ import annotations
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
+    """A bar over the epochs with the Dice of both splits."""
+
+    def __init__(self, epochs: int, console: Console | None = None) -> None:
+        super().__init__()
+        self._console = console or Console()
+        self._bar = Progress(
+            TextColumn("epoch"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=epochs)
+
+    def on_train_begin(self, _logs: dict[str, float] | None = None) -> None:
+        """Show the empty bar."""
+        self._bar.start()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Advance the bar, or print a line where there is no terminal."""
+        scores = logs or {}
+        text = f"Dice {scores['dice']:.4f}, on validation {scores['val_dice']:.4f}"
+        self._bar.update(self._task, completed=epoch + 1, description=text)
+        if not self._console.is_terminal:
+            self._console.print(f"epoch {epoch + 1}: {text}", highlight=False)
+
+    def on_train_end(self, _logs: dict[str, float] | None = None) -> None:
+        """Leave the bar as it is."""
+        self._bar.stop()

@@ -1,0 +1,293 @@
+"""The archive: bit for bit, durable, private, and never torn."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dcmtk import data_set_bytes, misc_files, transfer_syntax
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from node.archive import AnnouncedInstance, Archive
+from node.archive.disk import require_space
+from node.errors import ArchiveError, ArchiveFull, InstanceMismatch, MalformedInstance
+from node.vocabulary import ReceivedInstance
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive(tmp_path / "archive")
+
+
+@pytest.fixture
+def ct(shared: Path) -> Path:
+    return misc_files(shared, "CT_d7ed60")[0]
+
+
+def announced(path: Path) -> AnnouncedInstance:
+    meta = dcmread(path, stop_before_pixels=True).file_meta
+    return AnnouncedInstance(meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID, str(meta.TransferSyntaxUID))
+
+
+def keep(archive: Archive, path: Path, encoded: bytes | None = None) -> ReceivedInstance:
+    return archive.keep(announced(path), data_set_bytes(path) if encoded is None else encoded)
+
+
+def replaced(encoded: bytes, found: bytes, by: bytes) -> bytes:
+    assert len(found) == len(by)
+    assert encoded.count(found) == 1
+    return encoded.replace(found, by)
+
+
+def files_in(archive: Archive, folder: str) -> list[Path]:
+    return [path for path in archive.path_of(folder).rglob("*") if path.is_file()]
+
+
+def test_every_real_instance_with_its_uids_is_kept_bit_for_bit(archive: Archive, shared: Path) -> None:
+    paths = misc_files(
+        shared, "MR_fe06ac", "MR_9f5605", "CT_d7ed60", "MR_072779", "CR_d06de3", "CT_84a1fc", "CT_7ad993", "CT_148f44"
+    )
+    for path in paths:
+        received = keep(archive, path)
+        kept = archive.path_of(received.path)
+        assert data_set_bytes(kept) == data_set_bytes(path)
+        assert transfer_syntax(kept) == transfer_syntax(path) == received.transfer_syntax_uid
+        assert received.size == len(data_set_bytes(path))
+        original = dcmread(path)
+        assert received.header.get("PixelData") is None
+        assert received.study_instance_uid == original.StudyInstanceUID == received.header.StudyInstanceUID
+        assert received.sop_instance_uid == original.SOPInstanceUID
+
+
+def test_the_same_instance_gives_the_same_file_wherever_it_is_kept(tmp_path: Path, ct: Path) -> None:
+    first, second = Archive(tmp_path / "a"), Archive(tmp_path / "b")
+    one, two = keep(first, ct), keep(second, ct)
+    assert (one.path, one.sha256) == (two.path, two.sha256)
+    assert first.path_of(one.path).read_bytes() == second.path_of(two.path).read_bytes()
+
+
+def test_an_instance_kept_twice_lies_on_disk_once(archive: Archive, ct: Path) -> None:
+    assert keep(archive, ct).path == keep(archive, ct).path
+    assert len(files_in(archive, "instances")) == 1
+
+
+def test_no_text_of_a_peer_is_in_a_path(archive: Archive, ct: Path) -> None:
+    received = keep(archive, ct)
+    folder, shelf, name = received.path.split("/")
+    assert folder == "instances"
+    assert set(shelf + name.removesuffix(".dcm")) <= set("0123456789abcdef")
+    assert received.sop_instance_uid not in received.path
+
+
+def test_only_we_may_read_what_is_kept(archive: Archive, ct: Path) -> None:
+    path = archive.path_of(keep(archive, ct).path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_truncated_data_set_is_refused_and_leaves_nothing(archive: Archive, ct: Path) -> None:
+    with pytest.raises(MalformedInstance, match="runs past its end"):
+        keep(archive, ct, data_set_bytes(ct)[:-2])
+    assert files_in(archive, "") == []
+
+
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
+def test_a_data_set_without_one_of_its_uids_is_refused(
+    archive: Archive, ct: Path, tmp_path: Path, keyword: str
+) -> None:
+    dataset = dcmread(ct)
+    del dataset[keyword]
+    dataset.save_as(tmp_path / "lacking.dcm")
+    with pytest.raises(InstanceMismatch, match=keyword):
+        keep(archive, ct, data_set_bytes(tmp_path / "lacking.dcm"))
+    assert files_in(archive, "") == []
+
+
+def test_a_data_set_that_is_not_what_the_command_announced_is_refused(archive: Archive, ct: Path) -> None:
+    real = announced(ct)
+    for other in (
+        AnnouncedInstance(real.sop_class_uid, "1.2.3", real.transfer_syntax_uid),
+        AnnouncedInstance("1.2.840.10008.5.1.4.1.1.4", real.sop_instance_uid, real.transfer_syntax_uid),
+    ):
+        with pytest.raises(InstanceMismatch, match="as in the C-STORE command"):
+            archive.keep(other, data_set_bytes(ct))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "../../../../etc/passwd", "1.2/3", "..", ".1", "1.", "1..2", "1.2\0.3", "1.2.a", "1" * 65, "1.2\n"]
+)
+def test_a_uid_that_is_none_is_refused_before_anything_is_written(archive: Archive, ct: Path, text: str) -> None:
+    real = announced(ct)
+    with pytest.raises(MalformedInstance):
+        archive.keep(AnnouncedInstance(real.sop_class_uid, text, real.transfer_syntax_uid), data_set_bytes(ct))
+    assert files_in(archive, "") == []
+
+
+def test_a_study_uid_with_a_path_in_it_is_refused(archive: Archive, ct: Path) -> None:
+    study = dcmread(ct).StudyInstanceUID.encode()
+    encoded = data_set_bytes(ct)
+    assert encoded.count(study) == 1
+    with pytest.raises(MalformedInstance, match="StudyInstanceUID"):
+        keep(archive, ct, encoded.replace(study, b"../" * (len(study) // 3) + b"x" * (len(study) % 3)))
+
+
+def test_a_message_about_a_uid_does_not_quote_it(archive: Archive, ct: Path) -> None:
+    real = announced(ct)
+    with pytest.raises(MalformedInstance) as refusal:
+        archive.begin(AnnouncedInstance(real.sop_class_uid, "Doe^Jane", real.transfer_syntax_uid))
+    assert "Doe" not in str(refusal.value)
+
+
+def test_a_path_that_leads_out_of_the_archive_is_refused(archive: Archive) -> None:
+    for path in ("../outside.dcm", "/etc/passwd", "instances/../../x"):
+        with pytest.raises(ArchiveError, match="leads out"):
+            archive.path_of(path)
+
+
+def test_what_contradicts_an_earlier_instance_is_moved_and_not_lost(archive: Archive, ct: Path) -> None:
+    first = keep(archive, ct)
+    name = str(dcmread(ct).PatientName).encode()
+    second = keep(archive, ct, replaced(data_set_bytes(ct), name, b"X" * len(name)))
+    moved = archive.quarantine(second)
+    assert moved.startswith("quarantine/")
+    assert archive.read(moved).PatientName == "X" * len(name)
+    assert archive.read(first.path).PatientName == dcmread(ct).PatientName
+    assert not archive.path_of(second.path).exists()
+
+
+def test_the_same_contradiction_twice_is_quarantined_once(archive: Archive, ct: Path) -> None:
+    moved = archive.quarantine(keep(archive, ct))
+    again = keep(archive, ct)
+    assert archive.quarantine(again) == moved
+    assert archive.quarantine(again) == moved  # another association was quicker
+    assert len(files_in(archive, "quarantine")) == 1
+
+
+def test_a_result_stored_twice_is_one_file(archive: Archive, ct: Path) -> None:
+    encoded = ct.read_bytes()
+    path, sha256 = archive.store_result(encoded)
+    assert (path, sha256) == archive.store_result(encoded)
+    assert path == f"results/{sha256[:2]}/{sha256}.dcm"
+    assert archive.path_of(path).read_bytes() == encoded
+    assert len(files_in(archive, "")) == 1
+
+
+def test_a_header_is_read_without_pixels_and_an_instance_with(archive: Archive, ct: Path) -> None:
+    path = keep(archive, ct).path
+    assert "PixelData" not in archive.read(path, pixels=False)
+    assert isinstance(whole := archive.read(path), Dataset)
+    assert "PixelData" in whole
+
+
+def test_what_was_being_written_when_the_node_stopped_is_swept(tmp_path: Path, ct: Path) -> None:
+    archive = Archive(tmp_path)
+    part = archive.begin(announced(ct))
+    part.write(data_set_bytes(ct)[:100])
+    kept = keep(archive, ct)
+    later = Archive(tmp_path)
+    assert later.sweep_incoming() == 1
+    assert later.sweep_incoming() == 0
+    assert later.path_of(kept.path).exists()
+    part.discard()
+
+
+def test_nothing_is_kept_that_would_use_the_reserve(tmp_path: Path, ct: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    archive = Archive(tmp_path, reserve_bytes=free * 2)
+    with pytest.raises(ArchiveFull, match="of reserve"):
+        keep(archive, ct)
+    assert files_in(archive, "") == []
+    assert archive.store_result(ct.read_bytes())
+
+
+def test_the_reserve_counts_what_is_to_be_written(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    require_space(tmp_path, 1, 0)
+    with pytest.raises(ArchiveFull):
+        require_space(tmp_path, free + (1 << 40), 0)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a file system of 3 MB; only root may mount one."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_leaves_no_torn_file_and_recovers_by_itself(tiny_disk: Path, ct: Path) -> None:
+    archive = Archive(tiny_disk)
+    encoded = data_set_bytes(ct)
+    ballast = tiny_disk / "ballast"
+    ballast.write_bytes(bytes(shutil.disk_usage(tiny_disk).free - 20 * 1024))
+    for attempt in range(3):
+        with pytest.raises(ArchiveFull):
+            keep(archive, ct, encoded)
+        with pytest.raises(ArchiveFull):
+            archive.store_result(encoded + bytes([attempt]))
+    assert files_in(archive, "instances") + files_in(archive, "incoming") + files_in(archive, "results") == []
+    ballast.unlink()
+    assert data_set_bytes(archive.path_of(keep(archive, ct).path)) == encoded
+
+
+KEEP_ONE = """
+import sys
+from pathlib import Path
+from node.archive import AnnouncedInstance, Archive
+root, class_uid, instance_uid, syntax, source = sys.argv[1:]
+archive = Archive(Path(root))
+archive.keep(AnnouncedInstance(class_uid, instance_uid, syntax), Path(source).read_bytes())
+print("ANSWERED", flush=True)
+"""
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs the package strace")
+def test_the_file_is_flushed_then_renamed_then_its_name_is_flushed_before_anyone_hears(
+    tmp_path: Path, ct: Path
+) -> None:
+    encoded, trace, root = tmp_path / "encoded", tmp_path / "trace", tmp_path / "archive"
+    encoded.write_bytes(data_set_bytes(ct))
+    Archive(root)
+    real = announced(ct)
+    command = [sys.executable, "-c", KEEP_ONE, root, real.sop_class_uid, real.sop_instance_uid]
+    subprocess.run(
+        [
+            "strace",
+            "-f",
+            "-y",
+            "-e",
+            "trace=fsync,rename,write",
+            "-o",
+            trace,
+            *command,
+            real.transfer_syntax_uid,
+            encoded,
+        ],
+        check=True,
+        capture_output=True,
+    )
+    steps = [
+        line.split(maxsplit=1)[1]
+        for line in trace.read_text().splitlines()
+        if "incoming" in line or "instances/" in line or "ANSWERED" in line
+    ]
+    kinds = [step.split("(")[0] for step in steps]
+    first_sync = kinds.index("fsync")
+    assert set(kinds[:first_sync]) == {"write"}
+    assert kinds[first_sync:] == ["fsync", "rename", "fsync", "write"]
+    assert ".part>" in steps[first_sync]
+    assert ".dcm" not in steps[first_sync + 2]
+    assert "instances/" in steps[first_sync + 2]
+    assert "ANSWERED" in steps[-1]

@@ -1,0 +1,150 @@
+"""The walk over a data set: what ends where it says is accepted, anything else is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from dcmtk import data_set_bytes, misc_files, transfer_syntax
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom import dcmread, uid
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.sequence import Sequence
+
+from node.archive.walk import DEPTH_LIMIT, walk_dataset
+from node.errors import MalformedInstance
+
+EXPLICIT, IMPLICIT, BIG = uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian
+
+# What dicom_misc holds that must not be kept, and why.
+REFUSED = {
+    "CT_477f51_GH179A.dcm": "a VR of two blanks, at which pydicom runs past the end",
+    "CT_94b8cb_licitVRLittleEndianTransferSyntax_1.2.840.10008.1.2.1.99.dcm": "deflated",
+    "MR_ed1df4_emri_small_jpeg_2k_lossless_too_short.dcm": "cut off within the pixel data",
+    "MR_f48e6f_GH1339.dcm": "cut off within the pixel data",
+    "OT_d9a30e_6.dcm": "deflated",
+    "US_6b5a8c_GH364.dcm": "an item outside any sequence",
+}
+
+
+def encode(dataset: Dataset, transfer_syntax_uid: uid.UID) -> bytes:
+    file = DicomBytesIO()
+    file.is_little_endian = transfer_syntax_uid.is_little_endian
+    file.is_implicit_VR = transfer_syntax_uid.is_implicit_VR
+    write_dataset(file, dataset)
+    return file.getvalue()
+
+
+def nested(depth: int) -> Dataset:
+    dataset = Dataset()
+    for _ in range(depth):
+        outer = Dataset()
+        outer.ContentSequence = Sequence([dataset])
+        outer["ContentSequence"].is_undefined_length = True
+        dataset = outer
+    return dataset
+
+
+def is_accepted(encoded: bytes | memoryview, transfer_syntax_uid: str) -> bool:
+    try:
+        walk_dataset(encoded, transfer_syntax_uid)
+    except MalformedInstance:
+        return False
+    return True
+
+
+def test_every_real_file_that_ends_where_it_says_is_accepted(shared: Path) -> None:
+    files = sorted((shared / "data" / "dicom_misc").glob("*.dcm"))
+    refused = {path.name for path in files if not is_accepted(data_set_bytes(path), transfer_syntax(path))}
+    assert refused == set(REFUSED)
+    assert len(files) > 150
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["RTDOSE_18193f", "RTDOSE_6a5a43", "SR_24ff90", "MR_661904"],
+)
+def test_every_beginning_of_a_data_set_that_cuts_an_element_is_refused(shared: Path, name: str) -> None:
+    (path,) = misc_files(shared, name)
+    encoded, syntax = memoryview(data_set_bytes(path)), transfer_syntax(path)
+    whole = [length for length in range(len(encoded)) if is_accepted(encoded[:length], syntax)]
+    assert len(whole) == len(dcmread(path))  # between two outermost elements nothing is cut
+
+
+@pytest.mark.parametrize("name", ["SR_24ff90", "MR_661904"])
+def test_a_data_set_with_a_byte_too_many_is_refused(shared: Path, name: str) -> None:
+    (path,) = misc_files(shared, name)
+    assert not is_accepted(data_set_bytes(path) + b"\0", transfer_syntax(path))
+    assert not is_accepted(data_set_bytes(path) + bytes(7), transfer_syntax(path))
+
+
+def test_zeros_behind_the_last_element_are_accepted_as_padding(shared: Path) -> None:
+    (path,) = misc_files(shared, "SR_24ff90")
+    assert is_accepted(data_set_bytes(path) + bytes(2000), transfer_syntax(path))
+    assert not is_accepted(data_set_bytes(path) + bytes(2000) + b"\1", transfer_syntax(path))
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+def test_sequences_are_followed_to_the_limit_and_refused_beyond(syntax: uid.UID) -> None:
+    assert is_accepted(encode(nested(DEPTH_LIMIT), syntax), syntax)
+    with pytest.raises(MalformedInstance, match="nested"):
+        walk_dataset(encode(nested(DEPTH_LIMIT + 1), syntax), syntax)
+
+
+def test_twenty_thousand_levels_are_refused_without_exhausting_the_stack() -> None:
+    level = b"\x40\x00\x30\xa7SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    with pytest.raises(MalformedInstance, match="nested"):
+        walk_dataset(level * 20_000, EXPLICIT)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+def test_wanted_values_come_from_the_outermost_data_set_only(syntax: uid.UID) -> None:
+    inner, dataset = Dataset(), Dataset()
+    inner.StudyInstanceUID = "1.2.99"
+    dataset.RequestAttributesSequence = Sequence([inner])
+    dataset.SOPInstanceUID = "1.2.3"
+    found = walk_dataset(encode(dataset, syntax), syntax, wanted=[0x00080018, 0x0020000D])
+    assert found == {0x00080018: b"1.2.3\0"}
+
+
+def test_a_sequence_written_as_un_holds_implicit_items() -> None:
+    inner, dataset = Dataset(), Dataset()
+    inner.PatientComments = "x" * 40
+    items = encode(inner, IMPLICIT)
+    un = b"\x09\x00\x01\x10UN\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0" + len(items).to_bytes(4, "little") + items
+    dataset.SOPInstanceUID = "1.2.3"
+    encoded = encode(dataset, EXPLICIT) + un
+    assert not is_accepted(encoded, EXPLICIT)
+    assert is_accepted(encoded + b"\xfe\xff\xdd\xe0\0\0\0\0", EXPLICIT)
+
+
+def test_tags_that_do_not_ascend_are_refused() -> None:
+    first, second = Dataset(), Dataset()
+    first.PatientID, second.SOPInstanceUID = "X", "1.2.3"
+    assert is_accepted(encode(second, EXPLICIT) + encode(first, EXPLICIT), EXPLICIT)
+    with pytest.raises(MalformedInstance, match="comes after"):
+        walk_dataset(encode(first, EXPLICIT) + encode(second, EXPLICIT), EXPLICIT)
+    with pytest.raises(MalformedInstance, match="comes after"):
+        walk_dataset(encode(first, EXPLICIT) * 2, EXPLICIT)
+
+
+def test_file_meta_inside_a_data_set_is_refused() -> None:
+    transfer_syntax_element = b"\x02\x00\x10\x00UI\x12\x00" + b"1.2.840.10008.1.2\0"
+    with pytest.raises(MalformedInstance, match="does not belong"):
+        walk_dataset(transfer_syntax_element, EXPLICIT)
+
+
+def test_the_message_names_the_byte(shared: Path) -> None:
+    (path,) = misc_files(shared, "CT_d7ed60")
+    encoded = data_set_bytes(path)
+    with pytest.raises(MalformedInstance, match=r"data set, byte 60..: \(7FE0,0010\) of 32768 bytes runs past its end"):
+        walk_dataset(bytes(1000) + encoded[:-1], transfer_syntax(path), start=1000)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.binary(max_size=200), syntax=st.sampled_from([EXPLICIT, IMPLICIT, BIG, uid.RLELossless]))
+def test_any_bytes_are_walked_or_refused(data: bytes, syntax: uid.UID) -> None:
+    assert is_accepted(data, syntax) in (True, False)

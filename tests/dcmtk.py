@@ -1,0 +1,79 @@
+"""dcmtk's programs as peers: what a test says to them, and what they made of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydicom.filereader import read_file_meta_info
+from pynetdicom.dsutils import split_dataset
+
+from node.vocabulary import PeerAddress
+
+needs_dcmtk = pytest.mark.skipif(shutil.which("storescp") is None, reason="needs the package dcmtk")
+
+PROMPT = os.environ | {"TCP_NODELAY": "1"}
+
+
+@contextmanager
+def store_scp(folder: Path, *options: str) -> Iterator[PeerAddress]:
+    """Run storescp on loopback until the block ends; it keeps data sets bit for bit in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    command = ["storescp", "+B", "+xa", *options, "-od", str(folder), str(port)]
+    with subprocess.Popen(command, env=PROMPT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for_port(port)
+            yield PeerAddress("STORESCP", "127.0.0.1", port)
+        finally:
+            process.kill()
+
+
+def run(program: str, *arguments: str | Path | int) -> subprocess.CompletedProcess[str]:
+    """Run a dcmtk program to its end and return what it said."""
+    return subprocess.run(
+        [program, *map(str, arguments)], env=PROMPT, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def free_port() -> int:
+    """Return a port of loopback that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def wait_for_port(port: int) -> None:
+    """Return once something listens there."""
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError(f"nothing listens on port {port}")
+
+
+def data_set_bytes(path: Path) -> bytes:
+    """Return the encoded data set of a Part 10 file, without preamble and file meta."""
+    _, start = split_dataset(path)
+    return path.read_bytes()[start:]
+
+
+def transfer_syntax(path: Path) -> str:
+    """Return the transfer syntax UID a Part 10 file states."""
+    return str(read_file_meta_info(path).TransferSyntaxUID)
+
+
+def misc_files(shared: Path, *names: str) -> Sequence[Path]:
+    """Return the files of dicom_misc whose names contain one of these, which must exist."""
+    found = [next((shared / "data" / "dicom_misc").glob(f"*{name}*.dcm")) for name in names]
+    assert len(found) == len(names)
+    return found
