@@ -55,7 +55,7 @@ def _network_mask(weights: Path) -> FindMask:
     def find(image: PlanarImage) -> Mask:
         prediction: Pixels = np.asarray(network(prepare(image), training=False))
         regions = interpret(prediction, image).regions
-        return np.any([np.zeros_like(image.padding), *(region.mask for region in regions)], axis=0)
+        return np.asarray(np.any([np.zeros_like(image.padding), *(region.mask for region in regions)], axis=0))
 
     return find
 

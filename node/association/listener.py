@@ -21,6 +21,7 @@ from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAM
 logger = logging.getLogger("radnode.association")
 
 _ABORT_SECONDS = 1.0
+_POLL_SECONDS = 0.1  # how soon `drain` is noticed
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ class Listener:
                 f"dicom.host and dicom.port: cannot listen on {address[0]}:{address[1]} ({error.strerror}); "
                 "free the port or choose another with RADNODE_DICOM_PORT"
             ) from error
-        threading.Thread(target=self._server.serve_forever, name="listener", daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="listener", daemon=True
+        ).start()
 
     def drain(self, seconds: float) -> int:
         """Stop listening, give open associations so long to finish, abort the rest; return how many.
@@ -82,7 +85,7 @@ class Listener:
         """
         if self._server is None:
             return 0
-        self._server.shutdown()
+        self._server.stop_accepting()
         deadline = self._monotonic() + seconds
         for association in self._server.open_associations:
             association.join(max(0.0, deadline - self._monotonic()))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import count
+from socketserver import BaseServer
 from typing import Any
 
 from pynetdicom import AE, evt
@@ -117,6 +118,13 @@ class ReceivingSocket(AssociationSocket):
         super().__init__(association, client_socket=accepted)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         accepted.settimeout(STALL_SECONDS)
+
+    def _shutdown_socket(self) -> None:
+        """Close the socket even when the peer has gone before, which pynetdicom does not."""
+        opened = self.socket
+        super()._shutdown_socket()
+        if opened is not None:
+            opened.close()
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read exactly so many bytes, or fewer if the peer closes; acknowledge them at once.
@@ -234,6 +242,10 @@ class ReceivingServer(ThreadedAssociationServer):
         """Return the associations that have not ended."""
         return [found for found in self.active_associations if isinstance(found, ReceivingAssociation)]
 
-    def shutdown(self) -> None:
+    def service_actions(self) -> None:
+        """Leave the collection of garbage to Python; pynetdicom would force it at every 60th poll."""
+
+    def stop_accepting(self) -> None:
         """Stop accepting connections and free the port."""
-        super(ThreadedAssociationServer, self).shutdown()
+        BaseServer.shutdown(self)
+        self.server_close()

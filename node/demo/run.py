@@ -83,7 +83,7 @@ def _sources(studies: Path | None, folder: Path) -> list[Path]:
 
 
 def _wait(database: Database, node: NodeProcess, console: Console) -> None:
-    """Show a bar until every study has ended one way or another."""
+    """Show a bar until every study has ended one way or another, or none has for a long time."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -91,7 +91,7 @@ def _wait(database: Database, node: NodeProcess, console: Console) -> None:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    ended_before, deadline = 0, time.monotonic() + PATIENCE_SECONDS
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("Studies analysed and delivered", total=None)
         while time.monotonic() < deadline:
@@ -101,6 +101,8 @@ def _wait(database: Database, node: NodeProcess, console: Console) -> None:
             progress.update(bar, total=len(states), completed=ended)
             if ended == len(states):
                 return
+            if ended > ended_before:
+                ended_before, deadline = ended, time.monotonic() + PATIENCE_SECONDS
             time.sleep(POLL_SECONDS)
 
 
@@ -108,9 +110,9 @@ def _print(report: StudyReport, console: Console) -> None:
     console.rule(f"Study {report.study_instance_uid}", align="left")
     for sentence in report.findings:
         console.print(f"  {sentence}", soft_wrap=True)
-    objects = Table(
-        "kind", "SOP class", "SOP instance UID", title="Received by the PACS", title_justify="left"
-    )
+    objects = Table(title="Received by the PACS", title_justify="left")
+    for heading in ("kind", "SOP class", "SOP instance UID"):
+        objects.add_column(heading, overflow="fold")
     for item in report.objects:
         objects.add_row(item.kind, item.sop_class, item.sop_instance_uid)
     steps = Table("step", "ms", title="Time", title_justify="left")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +14,7 @@ from PIL import Image
 
 from node.errors import TrainingDataError
 from node.imaging.image import PlanarImage
+from node.vocabulary import Pixels
 
 Truth = NDArray[np.float32]
 
@@ -45,7 +48,7 @@ class Sample:
 
 def read_picture(sample: Sample) -> PlanarImage:
     """Return the grey picture with 0 black; nothing is known of its orientation or spacing."""
-    pixels = _read_grey(sample.picture).astype(np.float32) / 255.0
+    pixels = _read_pixels(sample.picture)
     return PlanarImage(pixels, np.zeros(pixels.shape, np.bool_), view_position=sample.view)
 
 
@@ -80,19 +83,32 @@ def _read_mask(path: Path, shape: tuple[int, int]) -> NDArray[np.uint8]:
     return mask
 
 
+def _read_pixels(path: Path) -> Pixels:
+    """Return grey values as 0..1; of a picture of 16 bits the highest value found is 1."""
+    with _open(path) as opened:
+        if not opened.mode.startswith("I"):
+            return np.asarray(opened.convert("L"), np.float32) / 255.0
+        deep = np.asarray(opened).astype(np.float32)
+        return deep / max(1.0, float(deep.max()))
+
+
 def _read_grey(path: Path) -> NDArray[np.uint8]:
     """Return the file as (rows, columns) grey bytes; a two-valued PNG becomes 0 and 255."""
-    try:
-        with Image.open(path) as opened:
-            return np.asarray(opened.convert("L"))
-    except OSError as error:
-        raise TrainingDataError(f"{path}: cannot be read as a picture ({error}); restore the file") from error
+    with _open(path) as opened:
+        return np.asarray(opened.convert("L"))
 
 
 def _size(path: Path) -> tuple[int, int]:
     """Return (rows, columns) of a picture without decoding it."""
+    with _open(path) as opened:
+        return opened.height, opened.width
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Image.Image]:
+    """Open a picture; raises TrainingDataError when it cannot be opened or decoded."""
     try:
         with Image.open(path) as opened:
-            return opened.height, opened.width
+            yield opened
     except OSError as error:
         raise TrainingDataError(f"{path}: cannot be read as a picture ({error}); restore the file") from error

@@ -66,10 +66,14 @@ def test_a_row_that_refers_to_nothing_is_refused(database: Database) -> None:
 
 
 def test_an_exception_takes_the_whole_transaction_back(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError), database.writing() as session:
-        session.add(a_study())
-        session.flush()
-        _ = 1 / 0
+    def add_and_fail() -> None:
+        with database.writing() as session:
+            session.add(a_study())
+            session.flush()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        add_and_fail()
     with database.reading() as session:
         assert session.query(Study).count() == 0
 

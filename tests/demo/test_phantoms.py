@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pydicom
 import pytest
 from numpy.typing import NDArray
 
-from node.demo.phantoms import Phantom, draw_phantom, write_demo_studies
+from node.demo.phantoms import DemoStudy, Phantom, draw_phantom, write_demo_studies
 from node.imaging.orientation import is_orientation_stated, turn_to_display
 from node.imaging.radiograph import read_radiograph
 from node.imaging.spacing import area_mm2
@@ -17,7 +15,12 @@ from node.imaging.spacing import area_mm2
 
 @pytest.fixture(scope="module")
 def phantoms() -> list[Phantom]:
-    return [draw_phantom(seed) for seed in range(4)]
+    return [draw_phantom(seed) for seed in range(3)]
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> list[DemoStudy]:
+    return write_demo_studies(tmp_path_factory.mktemp("studies"), 3)
 
 
 def centre_column(mask: NDArray[np.bool_]) -> float:
@@ -54,8 +57,7 @@ def test_the_heart_lies_mostly_to_the_patients_left(phantoms: list[Phantom]) -> 
         assert bright["left"] > bright["right"]
 
 
-def test_demo_studies_cover_a_complete_a_bare_and_a_mirrored_header(tmp_path: Path) -> None:
-    studies = write_demo_studies(tmp_path, 3)
+def test_demo_studies_cover_a_complete_a_bare_and_a_mirrored_header(studies: list[DemoStudy]) -> None:
     assert len({study.study_uid for study in studies}) == 3
     datasets = [pydicom.dcmread(next(study.folder.iterdir())) for study in studies]
     assert [str(dataset.PatientName) for dataset in datasets] == [
@@ -72,8 +74,8 @@ def test_demo_studies_cover_a_complete_a_bare_and_a_mirrored_header(tmp_path: Pa
     assert datasets[2].PhotometricInterpretation == "MONOCHROME1"
 
 
-def test_the_lungs_of_a_mirrored_demo_study_lie_on_its_stored_pixels(tmp_path: Path) -> None:
-    study = write_demo_studies(tmp_path, 3)[2]
+def test_the_lungs_of_a_mirrored_demo_study_lie_on_its_stored_pixels(studies: list[DemoStudy]) -> None:
+    study = studies[2]
     image = read_radiograph(pydicom.dcmread(next(study.folder.iterdir())))
     shown_right = turn_to_display(image).apply(study.right_lung)
     assert centre_column(study.right_lung) > centre_column(study.left_lung)
@@ -81,8 +83,8 @@ def test_the_lungs_of_a_mirrored_demo_study_lie_on_its_stored_pixels(tmp_path: P
     assert np.median(image.pixels[study.right_lung]) < np.median(image.pixels)
 
 
-def test_a_phantoms_lung_is_as_large_as_an_adults(phantoms: list[Phantom], tmp_path: Path) -> None:
-    study = write_demo_studies(tmp_path, 1)[0]
+def test_a_phantoms_lung_is_as_large_as_an_adults(phantoms: list[Phantom], studies: list[DemoStudy]) -> None:
+    study = studies[0]
     spacing = read_radiograph(pydicom.dcmread(next(study.folder.iterdir()))).spacing
     assert spacing is not None
     for phantom in phantoms:

@@ -85,7 +85,7 @@ def test_monochrome1_shows_the_lowest_value_white() -> None:
 
 @pytest.mark.parametrize(("photometric", "shape"), [("MONOCHROME1", "IDENTITY"), ("MONOCHROME2", "INVERSE")])
 def test_two_polarities_in_one_header_are_refused(photometric: str, shape: str) -> None:
-    with pytest.raises(PixelsRefused, match="PresentationLUTShape: found .* with PhotometricInterpretation"):
+    with pytest.raises(PixelsRefused, match=r"PresentationLUTShape: found .* with PhotometricInterpretation"):
         shown(STEPS, photometric=photometric, PresentationLUTShape=shape)
 
 
@@ -101,7 +101,7 @@ def test_a_voi_lut_is_followed_with_its_ends_held(vr: str) -> None:
 
 
 def test_a_voi_lut_of_8_bits_packed_two_to_a_word_is_unpacked_in_either_byte_order() -> None:
-    item = table(list(range(250, 255)) + [0], first_mapped=0, bits=8, vr="OW")
+    item = table([*range(250, 255), 0], first_mapped=0, bits=8, vr="OW")
     item.LUTDescriptor = [5, 0, 8]
     grey = shown(STEPS, VOILUTSequence=[item])
     assert grey[0] == pytest.approx(np.array([250, 251, 252, 253]) / 255, abs=1e-6)

@@ -23,8 +23,7 @@ from node.imaging.radiograph import read_radiograph
 def read_file(shared: Path, name: str) -> Dataset:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the headers of collected files are what they are
-        dataset = pydicom.dcmread(shared / "data" / name)
-        return dataset
+        return pydicom.dcmread(shared / "data" / name)
 
 
 def largest_difference(first: Any, second: Any) -> float:
@@ -117,7 +116,7 @@ def test_a_grey_secondary_capture_is_read(shared: Path, name: str) -> None:
     ["OT_182e99_SC_rgb", "OT_128fb3_SC_rgb_jpeg_lossy_gdcm", "OT_c1287d_SC_ybr_full_422_uncompressed"],
 )
 def test_a_coloured_secondary_capture_is_refused(shared: Path, name: str) -> None:
-    with pytest.raises(PixelsRefused, match="PhotometricInterpretation: found .* with colours in it"):
+    with pytest.raises(PixelsRefused, match=r"PhotometricInterpretation: found .* with colours in it"):
         read_radiograph(read_file(shared, f"dicom_misc/{name}.dcm"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -105,10 +106,13 @@ def test_the_card_has_every_section_a_reader_looks_for(model: Model, section: st
 
 
 def test_the_scores_of_model_toml_are_those_of_the_evaluation(model: Model) -> None:
-    evaluation = (model.folder / "evaluation.json").read_text(encoding="utf-8")
-    assert model.card.weights.sha256 in evaluation
-    dice = model.card.scores["dice"]
-    assert f'"mean": {dice["mean"]}' in evaluation.replace(f'{dice["mean"]}', f'{dice["mean"]}')
+    evaluation = json.loads((model.folder / "evaluation.json").read_text(encoding="utf-8"))
+    scores = model.card.scores
+    assert evaluation["weights_sha256"] == model.card.weights.sha256
+    assert (scores["data"], scores["split"]) == (evaluation["data"], evaluation["split"])
+    assert scores["pictures"] == evaluation["all"]["pictures"]
+    for measure, found in evaluation["all"]["methods"]["network"].items():
+        assert scores[measure] == pytest.approx(found, abs=0.0005)
 
 
 def test_every_key_of_model_toml_is_explained_in_the_readme(model: Model) -> None:

@@ -17,7 +17,6 @@ from node.results.request import ResultKind, ResultRequest
 
 REAL_FILES = {
     "mono1_dx": "dicom_misc/DX_fdfe27_dx_image.dcm",
-    "lossy_cr": "dicom_misc/CR_24d462_RG3_J2KI.dcm",
     "secondary_capture": "cxr_nih14/nih_cxr_1024.dcm",
 }
 WRAPPED = {"two_lungs": two_lungs, "unsided_lungs": unsided_lungs, "nothing_found": nothing_found}

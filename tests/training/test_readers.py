@@ -136,6 +136,20 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
         read_truth(read_samples(tmp_path)[0])
 
 
+def test_a_picture_of_twelve_bits_keeps_its_greys(tmp_path: Path) -> None:
+    write_table(tmp_path, "a.png,m/a.png,train,7,PA,open")
+    Image.fromarray(np.array([[0, 1024], [2048, 4096]], np.uint16)).save(tmp_path / "a.png")
+    (sample,) = read_samples(tmp_path)
+    np.testing.assert_allclose(read_picture(sample).pixels, [[0, 0.25], [0.5, 1.0]])
+
+
+def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
+    write_table(tmp_path, "a.png,m/a.png,train,7,PA,open")
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(TrainingDataError, match=r"a\.png: cannot be read as a picture"):
+        read_picture(read_samples(tmp_path)[0])
+
+
 def test_the_real_set_has_the_rows_its_readme_counts(shared: Path) -> None:
     samples = read_samples(shared / "data" / "cxr_v7")
     kept = frozenset({"open"})
