@@ -97,7 +97,8 @@ def studies() -> None:
 @_json
 def list_all_studies(config: Path, as_json: bool) -> None:
     """List every study with its state."""
-    print_rows("Studies", list_studies(_database(load_settings(config))), as_json)
+    columns = ("study_instance_uid", "state", "patient_id", "instances", "jobs", "received_at")
+    print_rows("Studies", list_studies(_database(load_settings(config))), columns, as_json)
 
 
 @studies.command("show")
@@ -119,7 +120,8 @@ def deliveries() -> None:
 @_json
 def list_all_deliveries(config: Path, as_json: bool) -> None:
     """List every delivery with its state and the destination's last answer."""
-    print_rows("Deliveries", list_deliveries(_database(load_settings(config))), as_json)
+    columns = ("delivery", "study_instance_uid", "kind", "destination", "state", "answer")
+    print_rows("Deliveries", list_deliveries(_database(load_settings(config))), columns, as_json)
 
 
 @deliveries.command("resend")
@@ -148,7 +150,8 @@ def models() -> None:
 def list_models(folders: tuple[Path, ...], as_json: bool) -> None:
     """List every model with its version, status and what it takes."""
     catalog = Catalog([bundled_models(), *folders])
-    print_rows("Models", [_model_row(catalog, name) for name in sorted(catalog.models)], as_json)
+    rows = [_model_row(catalog, name) for name in sorted(catalog.models)]
+    print_rows("Models", rows, ("name", "version", "status", "title", "modality", "body_part"), as_json)
 
 
 @models.command("check")

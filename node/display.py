@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -18,15 +19,23 @@ from node.studies.overview import StudyDetail
 from node.vocabulary import PeerAddress
 
 SEND_TIMEOUT_SECONDS = 30.0
+FILE_WIDTH = 240
+STUDY_TABLES = {
+    "series": ("series_instance_uid", "modality", "description", "instances", "own_results"),
+    "decisions": ("revision", "rule", "instances", "is_match", "reasons"),
+    "jobs": ("job", "revision", "model", "state", "attempts", "reason"),
+    "deliveries": ("delivery", "kind", "destination", "state", "attempts", "answer"),
+    "events": ("at", "name", "detail"),
+}
 
 
-def print_rows(title: str, rows: Sequence[Any], as_json: bool) -> None:
-    """Print rows (dataclasses or dictionaries with the same keys) as a table or as a JSON list."""
+def print_rows(title: str, rows: Sequence[Any], columns: Sequence[str], as_json: bool) -> None:
+    """Print some columns of rows (dataclasses or dictionaries) as a table, or all of them as a JSON list."""
     records = [_record(row) for row in rows]
     if as_json:
         _print_json(records)
     else:
-        Console().print(_table(title, records) if records else f"{title}: none")
+        _console().print(_table(title, records, columns) if records else f"{title}: none")
 
 
 def print_study(detail: StudyDetail, as_json: bool) -> None:
@@ -34,17 +43,17 @@ def print_study(detail: StudyDetail, as_json: bool) -> None:
     if as_json:
         _print_json(asdict(detail))
         return
-    console = Console()
+    console = _console()
     for key, value in _record(detail.study).items():
-        console.print(f"[bold]{_words(key)}[/bold]: {_text(value)}")
-    for name in ("series", "decisions", "jobs", "deliveries", "events"):
+        console.print(f"[bold]{_words(key)}[/bold]: {_text(value)}", soft_wrap=True)
+    for name, columns in STUDY_TABLES.items():
         records = [_record(row) for row in getattr(detail, name)]
-        console.print(_table(_words(name), records) if records else f"{_words(name)}: none")
+        console.print(_table(_words(name), records, columns) if records else f"{_words(name)}: none")
 
 
 def show_answers(calling_ae_title: str, receiver: PeerAddress, paths: Sequence[Path]) -> bool:
     """Send files with a progress bar; print each that was not taken; return whether all were."""
-    console = Console()
+    console = _console()
     refused = 0
     with Progress(console=console) as progress:
         bar = progress.add_task(f"C-STORE to {receiver.ae_title}", total=len(paths))
@@ -61,12 +70,17 @@ def _record(row: Any) -> dict[str, Any]:
     return asdict(row) if is_dataclass(row) and not isinstance(row, type) else dict(row)
 
 
-def _table(title: str, records: Sequence[dict[str, Any]]) -> Table:
+def _console() -> Console:
+    """Return a console as wide as the terminal, or wide enough for everything when it goes to a file."""
+    return Console() if sys.stdout.isatty() else Console(width=FILE_WIDTH)
+
+
+def _table(title: str, records: Sequence[dict[str, Any]], columns: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left")
-    for key in records[0]:
+    for key in columns:
         table.add_column(_words(key), overflow="fold")
     for record in records:
-        table.add_row(*map(_text, record.values()))
+        table.add_row(*(_text(record[key]) for key in columns))
     return table
 
 

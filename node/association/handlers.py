@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from typing import Any, Protocol
 
 from pydicom.dataset import Dataset
@@ -54,8 +55,8 @@ class Handlers:
             association.association_id = self._index.open_association(
                 peer.ae_title.strip(), peer.address or "", called.strip()
             )
-        except Exception:
-            logger.exception("association not recorded")
+        except Exception as error:  # noqa: BLE001 - an event handler answers, whatever happens
+            _log_failure("association not recorded", error, association)
             association.abort()
 
     def close_association(self, association: ReceivingAssociation) -> None:
@@ -64,8 +65,8 @@ class Handlers:
             return
         try:
             self._index.close_association(association.association_id, association.ending)
-        except Exception:
-            logger.exception("end of association not recorded", extra=_fields(association))
+        except Exception as error:  # noqa: BLE001 - an event handler answers, whatever happens
+            _log_failure("end of association not recorded", error, association)
 
     def handle_echo(self, _event: ReceptionEvent) -> int:
         """Answer C-ECHO (PS3.7 9.1.5)."""
@@ -78,8 +79,8 @@ class Handlers:
         except ArchiveError as error:
             logger.warning("instance refused", extra=_fields(event.assoc, reason=str(error)))
             return _answer(status_of(error), str(error))
-        except Exception as error:
-            logger.exception("instance not kept", extra=_fields(event.assoc))
+        except Exception as error:  # noqa: BLE001 - an event handler answers, whatever happens
+            _log_failure("instance not kept", error, event.assoc)
             return _answer(status_of(error), "the node failed; see its log")
         return _answer(StoreStatus.SUCCESS)
 
@@ -102,6 +103,12 @@ def _answer(status: StoreStatus, comment: str = "") -> Dataset:
             :_LONGEST_COMMENT
         ]
     return answer
+
+
+def _log_failure(what: str, error: Exception, association: ReceivingAssociation) -> None:
+    """Log where an error came from, but not its message: that may quote a data set or a row."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s\n%s%s", what, frames, type(error).__name__, extra=_fields(association))
 
 
 def _fields(association: ReceivingAssociation, **details: Any) -> dict[str, dict[str, Any]]:

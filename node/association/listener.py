@@ -74,9 +74,7 @@ class Listener:
                 f"dicom.host and dicom.port: cannot listen on {address[0]}:{address[1]} ({error.strerror}); "
                 "free the port or choose another with RADNODE_DICOM_PORT"
             ) from error
-        threading.Thread(
-            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="listener", daemon=True
-        ).start()
+        threading.Thread(target=self._server.serve_forever, args=(_POLL_SECONDS,), name="listener", daemon=True).start()
 
     def drain(self, seconds: float) -> int:
         """Stop listening, give open associations so long to finish, abort the rest; return how many.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ABORT, P_DATA
 from pynetdicom.presentation import PresentationContext
+from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from node.archive import AnnouncedInstance, Archive, Part
@@ -25,6 +28,10 @@ MAXIMUM_PDU_BYTES = 256 * 1024
 # An association request may be longer than what we accept of data: 128 contexts, each with every syntax.
 LARGEST_PDU_BYTES = 1024 * 1024
 STALL_SECONDS = 60.0
+
+_INVALID_PDU = "Evt19"  # of the upper layer's state machine (PS3.8 9.2.1): it aborts
+
+logger = logging.getLogger("radnode.association")
 
 Binding = tuple[Any, Callable[..., Any]]
 
@@ -68,12 +75,17 @@ class StreamingDimse(DIMSEServiceProvider):
         self._unclaimed: set[Part] = set()
 
     def receive_primitive(self, primitive: P_DATA) -> None:
-        """Give each new message a data set that goes to disk."""
+        """Give each new message a data set that goes to disk; abort on one that cannot be decoded."""
         if self.message is None:
             message = DIMSEMessage()
             message.data_set = IncomingDataSet(lambda: self._open_part(message))
             self.message = message
-        super().receive_primitive(primitive)
+        try:
+            super().receive_primitive(primitive)
+        except Exception as error:  # noqa: BLE001 - garbage makes pydicom and pynetdicom raise anything
+            # The traceback would show what the peer sent, which may be anything.
+            logger.warning("message not understood", extra={"fields": {"error": type(error).__name__}})
+            self.dul.event_queue.put(_INVALID_PDU)
 
     def claim(self, data_set: object) -> Part:
         """Hand over the complete part of a request; raises what went wrong while it arrived."""
@@ -188,11 +200,18 @@ class ReceivingAssociation(Association):
             self.dul.socket.close()
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
-        """Abort on a request without the parameters it must have, which pynetdicom leaves unanswered."""
+        """Serve one request; for C-STORE whatever SOP class it names, as the handler answers for that.
+
+        pynetdicom leaves a request without its parameters unanswered, and aborts, with everything
+        still to come, for one instance of a SOP class it does not know.
+        """
+        contexts = {context.context_id: context for context in self.accepted_contexts}
         if not msg.is_valid_request:
             self.abort()
-            return
-        super()._serve_request(msg, context_id)
+        elif isinstance(msg, C_STORE) and context_id in contexts:
+            StorageServiceClass(self).SCP(msg, contexts[context_id])
+        else:
+            super()._serve_request(msg, context_id)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 from pynetdicom.association import Association
@@ -93,7 +94,7 @@ def echo(local_ae_title: str, peer: PeerAddress, timeout_seconds: float) -> floa
 
 @dataclass(frozen=True)
 class _Parcel:
-    """A file to send: where its data set starts, and what its file meta says it is."""
+    """A file to send: where its data set starts, and what it is."""
 
     path: Path
     data_set_at: int
@@ -108,18 +109,14 @@ class _Parcel:
 
 
 def _read_head(path: Path) -> _Parcel:
+    """Read what to announce from the data set itself, which the announcement must agree with."""
     try:
         meta, data_set_at = split_dataset(path)
-        return _Parcel(
-            path,
-            data_set_at,
-            meta.MediaStorageSOPClassUID,
-            meta.MediaStorageSOPInstanceUID,
-            meta.TransferSyntaxUID,
-        )
+        header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "SOPInstanceUID"])
+        return _Parcel(path, data_set_at, header.SOPClassUID, header.SOPInstanceUID, meta.TransferSyntaxUID)
     except (InvalidDicomError, AttributeError) as error:
         raise DeliveryRefused(
-            f"{path}: not a DICOM file with complete file meta ({error}); send the others without it"
+            f"{path}: found {error}, expected a DICOM file with its UIDs; send the others without it"
         ) from error
 
 

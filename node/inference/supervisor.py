@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ logger = logging.getLogger("radnode.supervisor")
 
 LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0
+QUIET_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "2"}  # warnings and errors only
 
 
 @dataclass
@@ -87,5 +89,5 @@ class Supervisor:
 
     def _spawn(self, name: str) -> subprocess.Popen[bytes]:
         """Start a worker by module name, so that nothing of this process's memory is shared."""
-        command = [sys.executable, "-m", "node.inference.worker", str(self._config), name]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "node.inference.worker", str(self._config), name, str(os.getpid())]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=os.environ | QUIET_TENSORFLOW)

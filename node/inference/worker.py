@@ -1,7 +1,7 @@
 """The worker process: claims jobs one after another and never answers a peer.
 
-Started as `python -m node.inference.worker NODE_TOML NAME`. It ends by itself when the
-node that started it is gone.
+Started as `python -m node.inference.worker NODE_TOML NAME NODE_PID`. It ends by itself when the node
+that started it is gone, also when that happened before it could look.
 """
 
 from __future__ import annotations
@@ -36,14 +36,16 @@ DEADLINE_EXIT = 75
 class Worker:
     """Claims and runs jobs until it is told to stop or its node is gone."""
 
-    def __init__(self, name: str, settings: Settings, queue: JobQueue, execution: Execution) -> None:
+    def __init__(
+        self, name: str, node_pid: int, settings: Settings, queue: JobQueue, execution: Execution
+    ) -> None:
         """Claim under `name`, which the node uses to take jobs back when this process dies."""
         self._name = name
+        self._node_pid = node_pid
         self._settings = settings.workers
         self._queue = queue
         self._execution = execution
         self._stopping = threading.Event()
-        self._node_pid = os.getppid()
 
     def stop(self) -> None:
         """Finish the job at hand and claim no other."""
@@ -106,8 +108,9 @@ class _Lease:
             os._exit(DEADLINE_EXIT)
 
 
-def main(config: Path, name: str) -> None:
+def main(config: Path, name: str, node_pid: int) -> None:
     """Build this process's own parts from the same settings as the node's, and work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the node too, which then ends its workers
     settings = load_settings(config)
     configure_logs()
     use_threads(settings.workers.threads)
@@ -117,20 +120,21 @@ def main(config: Path, name: str) -> None:
     catalog = Catalog([bundled_models(), *settings.node.models])
     queue = JobQueue(database, clock, settings.workers.lease_seconds, settings.workers.attempts)
     execution = Execution(database, archive, catalog, queue, settings.node.ae_title)
-    worker = Worker(name, settings, queue, execution)
-    _on_signal(worker.stop)
+    worker = Worker(name, node_pid, settings, queue, execution)
     for model in sorted({rule.model for rule in settings.rules}):
         execution.warm_up(model)
+    _end_between_jobs(worker.stop)
     worker.run()
 
 
-def _on_signal(stop: Callable[[], None]) -> None:
+def _end_between_jobs(stop: Callable[[], None]) -> None:
+    """From now on let SIGTERM wait for the job at hand; until now it ended the process at once."""
+
     def handle(_number: int, _frame: FrameType | None) -> None:
         stop()
 
     signal.signal(signal.SIGTERM, handle)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the node, which then stops its workers
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

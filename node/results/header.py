@@ -120,7 +120,7 @@ def creation_arguments(request: ResultRequest, kind: ResultKind) -> dict[str, An
 
 
 def state_origin(result: Dataset, request: ResultRequest) -> None:
-    """Copy the identity of the source and put the job's time and UIDs where highdicom put its own."""
+    """Copy the identity of the source and put the job's time where highdicom put the present."""
     with disable_value_validation():
         for keyword in IDENTITY_KEYWORDS:
             result.add(_copied(request.source, keyword))

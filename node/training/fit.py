@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,22 +63,22 @@ def fit(model: keras.Model, pictures: Pictures, schedule: Schedule, output: Path
     if not resume:
         _forget(output)
     batches = AugmentedBatches(pictures.train, pictures.limits, schedule.dealing)
-    # A jit-compiled step was no faster on CPU, and its first batch takes minutes.
     model.compile(
         keras.optimizers.Adam(schedule.learning_rate),
         loss=dice_loss,
         metrics=[dice, iou, recall, precision],
         jit_compile=False,
     )
-    model.fit(
-        batches,
-        validation_data=(pictures.validation.pictures, pictures.validation.truths),
-        validation_batch_size=schedule.dealing.batch_size,
-        epochs=schedule.epochs,
-        shuffle=False,
-        callbacks=_callbacks(batches, schedule, output),
-        verbose=0,
-    )
+    with closing(ProgressBar(schedule.epochs)) as bar:
+        model.fit(
+            batches,
+            validation_data=(pictures.validation.pictures, pictures.validation.truths),
+            validation_batch_size=schedule.dealing.batch_size,
+            epochs=schedule.epochs,
+            shuffle=False,
+            callbacks=[*_callbacks(batches, schedule, output), bar],
+            verbose=0,
+        )
     return output / BEST_WEIGHTS
 
 
@@ -88,7 +89,6 @@ def _callbacks(batches: AugmentedBatches, schedule: Schedule, output: Path) -> l
         _KeepBest(output, schedule.patience),
         EpochLog(output / LOG),
         EventLog(output / "tensorboard", SystemClock()),
-        ProgressBar(schedule.epochs),
         keras.callbacks.BackupAndRestore(str(output / "backup")),
     ]
 

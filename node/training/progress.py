@@ -36,6 +36,6 @@ class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
         if not self._console.is_terminal:
             self._console.print(f"epoch {epoch + 1}: {text}", highlight=False)
 
-    def on_train_end(self, _logs: dict[str, float] | None = None) -> None:
-        """Leave the bar as it is."""
+    def close(self) -> None:
+        """Leave the bar as it is and give the cursor back, also after an interruption."""
         self._bar.stop()

@@ -47,8 +47,15 @@ def read_samples(folder: Path) -> list[Sample]:
 
 
 def choose(samples: Iterable[Sample], split: Split, groups: frozenset[str] | None = None) -> list[Sample]:
-    """Return the samples of one split, and of these groups only where groups are given."""
-    return [s for s in samples if s.split is split and (groups is None or s.group in groups)]
+    """Return the samples of one split, and of these groups only where groups are given.
+
+    Raises TrainingDataError when there are none.
+    """
+    chosen = [sample for sample in samples if sample.split is split and (groups is None or sample.group in groups)]
+    if not chosen:
+        among = f" whose licence class is one of {sorted(groups)}" if groups else ""
+        raise TrainingDataError(f"no picture in the split {split}{among}; add pictures of further patients")
+    return chosen
 
 
 def deal_split(patient: str) -> Split:

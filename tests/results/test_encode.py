@@ -33,6 +33,7 @@ from node.errors import FindingRefused, HeaderRefused
 from node.results.encode import encode_results
 from node.results.read_back import read_segments, read_sentences
 from node.results.request import ResultKind, ResultRequest
+from node.results.segmentation import encode_segmentation
 
 TRACKING_UID, IMAGE_REGION, AREA, LATERALITY = "112040", "111030", "42798000", "272741003"
 MEASURED = (ResultKind.MEASUREMENT_REPORT, ResultKind.CONTOUR_REPORT)
@@ -74,7 +75,7 @@ def test_segments_of_any_size_do_not_bleed_into_each_other(size: tuple[int, int]
     noise = np.random.default_rng(3).random((2, *size)) < 0.5
     noise[:, 0, 0] = True
     made = request(chest_dx(shaded_picture(*size)), [finding(noise[0], "right"), finding(noise[1], "left")])
-    right, left = read_segments(encoded(made)[ResultKind.SEGMENTATION])
+    right, left = read_segments(encode_segmentation(made))
     assert np.array_equal(right.mask, noise[0])
     assert np.array_equal(left.mask, noise[1])
 

@@ -72,13 +72,15 @@ def test_the_report_names_the_worst_pictures_and_the_numbers_file_agrees(
 
 
 def test_the_dark_areas_of_a_picture_are_two_lungs_without_the_air_around() -> None:
-    picture = np.ones((64, 64), np.float32)
-    picture[:, :6] = picture[:, -6:] = -1.0
-    picture[12:52, 12:28] = picture[12:52, 36:52] = -0.8
-    expected = (picture == np.float32(-0.8)).astype(np.bool_)
-    found = dark_areas(picture, most=2, least_fraction=0.01)
+    picture = np.ones((128, 128), np.float32)
+    picture[:, :12] = picture[:, -12:] = -1.0
+    picture[24:104, 24:52] = picture[24:104, 76:104] = -0.8
+    where = np.zeros(picture.shape, np.bool_)
+    where[20:108, 20:108] = True
+    expected = picture == np.float32(-0.8)
+    found = dark_areas(picture, where, least_fraction=0.01)
     assert 2 * (found & expected).sum() / (found.sum() + expected.sum()) > 0.95
-    assert not found[:, :6].any()
+    assert not found[:, :12].any()
 
 
 def test_the_mean_shape_is_how_often_a_pixel_is_structure() -> None:

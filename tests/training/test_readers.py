@@ -50,6 +50,12 @@ def test_the_grey_127_is_neither_lung_nor_background(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_picture(sample).pixels, [[0.0, 0.2], [0.4, 1.0]], atol=1e-6)
 
 
+def test_a_split_without_pictures_is_refused_before_training_starts(tmp_path: Path) -> None:
+    write_table(tmp_path, "a.png,m/a.png,train,7,PA,open", "b.png,m/b.png,val,8,PA,nc")
+    with pytest.raises(TrainingDataError, match=r"no picture in the split val whose licence class is .*'open'"):
+        choose(read_samples(tmp_path), Split.VALIDATION, frozenset({"open"}))
+
+
 def test_the_montgomery_distribution_joins_both_sides(tmp_path: Path) -> None:
     write_grey(tmp_path / "CXR_png" / "MCUCXR_0001_0.png", [[9, 9, 9]])
     write_grey(tmp_path / "ManualMask" / "leftMask" / "MCUCXR_0001_0.png", [[0, 0, 255]])

@@ -1,0 +1,149 @@
+"""Journeys that something interrupts: each study still ends with exactly one set of results."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builders import chest_dx, shaded_picture, write
+from pydicom.dataset import Dataset
+from served import ServedNode, are_gone, hanging_model, until
+
+from node.demo.pacs import SmallPacs
+from node.demo.phantoms import draw_phantom
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def pacs(tmp_path: Path) -> Iterator[SmallPacs]:
+    with SmallPacs(tmp_path / "pacs", "PACS") as pacs:
+        yield pacs
+
+
+@pytest.fixture(scope="module")
+def chest() -> Dataset:
+    return chest_dx(draw_phantom(1).picture, bits=12)
+
+
+def node_with(folder: Path, pacs: SmallPacs, settings: str = "", **facts: str) -> ServedNode:
+    home = folder / "node"
+    home.mkdir()
+    return ServedNode(home, pacs, settings, **facts)
+
+
+def assert_one_set_of_results(node: ServedNode, chest: Dataset) -> None:
+    uids = [dataset.SOPInstanceUID for dataset in node.returned()]
+    assert len(uids) == len(set(uids)) == 4
+    assert {dataset.PatientID for dataset in node.returned()} == {chest.PatientID}
+
+
+def test_a_worker_killed_in_the_middle_of_a_job_costs_one_attempt(
+    tmp_path: Path, pacs: SmallPacs, chest: Dataset
+) -> None:
+    model = hanging_model(tmp_path)
+    node = node_with(tmp_path, pacs, f'[node]\nmodels = ["{model.parent}"]\n', model="chest_dx_hanging")
+    node.start()
+    try:
+        node.send(write(chest, tmp_path / "sent"))
+        until((model / "begun").exists, node.folder / "node.log")
+        (model / "hang").unlink()
+        (worker,) = node.workers()
+        os.kill(worker, signal.SIGKILL)
+        detail = node.finished(chest)
+    finally:
+        node.stop()
+    assert detail.study.state == "done"
+    assert [job.attempts for job in detail.jobs] == [2]
+    assert_one_set_of_results(node, chest)
+
+
+def test_a_job_that_hangs_beyond_its_deadline_fails_after_its_attempts_and_says_so(
+    tmp_path: Path, pacs: SmallPacs, chest: Dataset
+) -> None:
+    model = hanging_model(tmp_path)
+    settings = f'[node]\nmodels = ["{model.parent}"]\n[workers]\ndeadline_seconds = 1.0\nattempts = 2\n'
+    node = node_with(tmp_path, pacs, settings, model="chest_dx_hanging")
+    node.start()
+    try:
+        node.send(write(chest, tmp_path / "sent"))
+        detail = node.finished(chest)
+    finally:
+        node.stop()
+    (job,) = detail.jobs
+    assert (detail.study.state, job.state, job.attempts) == ("attention", "failed", 2)
+    assert "deadline" in job.reason
+    assert node.returned() == []
+
+
+def test_a_node_killed_after_it_answered_continues_where_it_stopped(
+    tmp_path: Path, pacs: SmallPacs, chest: Dataset
+) -> None:
+    node = node_with(tmp_path, pacs)
+    node.start()
+    node.send(write(chest, tmp_path / "sent"))
+    workers = node.workers()
+    node.stop(signal.SIGKILL)
+    until(lambda: are_gone(workers), node.folder / "node.log")
+    node.start()
+    try:
+        detail = node.finished(chest)
+    finally:
+        node.stop()
+    assert detail.study.state == "done"
+    assert_one_set_of_results(node, chest)
+
+
+def test_sigterm_ends_the_node_and_its_workers_without_a_trace_of_error(
+    tmp_path: Path, pacs: SmallPacs, chest: Dataset
+) -> None:
+    node = node_with(tmp_path, pacs)
+    node.start()
+    node.send(write(chest, tmp_path / "sent"))
+    node.finished(chest)
+    workers = node.workers()
+    assert workers
+    assert node.stop() == 0
+    assert are_gone(workers)
+    assert "Traceback" not in node.log
+    assert " error " not in node.log
+
+
+def test_a_second_node_on_the_same_data_is_refused(tmp_path: Path, pacs: SmallPacs) -> None:
+    node = node_with(tmp_path, pacs)
+    node.start()
+    try:
+        command = [sys.executable, "-m", "node", "serve", "--config", str(node.config)]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        node.stop()
+    assert second.returncode == 1
+    assert "another radnode uses this data folder" in second.stderr
+
+
+def test_what_cannot_be_analysed_is_refused_with_its_reason_and_delays_no_other(
+    tmp_path: Path, pacs: SmallPacs, chest: Dataset
+) -> None:
+    nameless = chest_dx(shaded_picture(seed=5), patient_id="NAMELESS", PatientID="")
+    torn = chest_dx(shaded_picture(seed=6), patient_id="TORN")
+    torn.PixelData = torn.PixelData[:-100]
+    node = node_with(tmp_path, pacs)
+    node.start()
+    try:
+        node.send(*(write(dataset, tmp_path / "sent") for dataset in (nameless, torn, chest)))
+        details = {dataset.PatientID: node.finished(dataset) for dataset in (nameless, torn, chest)}
+    finally:
+        node.stop()
+    assert {word: detail.study.state for word, detail in details.items()} == {
+        "": "attention",
+        "TORN": "attention",
+        chest.PatientID: "done",
+    }
+    assert "PatientID is empty" in details[""].jobs[0].reason
+    assert "PixelData" in details["TORN"].jobs[0].reason
+    assert_one_set_of_results(node, chest)

@@ -1,0 +1,146 @@
+"""A receiving node for tests, and peers that say what no honest peer would."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from dcmtk import data_set_bytes
+from pydicom import dcmread
+from pynetdicom import AE
+from pynetdicom.association import Association as Requested
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu import P_DATA_TF
+from pynetdicom.presentation import build_context
+from sqlalchemy import select
+
+from node.archive import Archive
+from node.association import Listener, ListenerSettings
+from node.clock import SystemClock
+from node.database import Association, Database, Instance
+from node.delivery.scu import StoreAnswer, send_instances
+from node.studies.index import InstanceIndex
+from node.vocabulary import PeerAddress
+
+
+@dataclass
+class Node:
+    """What receives: a listener with a real archive and a real database behind it."""
+
+    listener: Listener
+    archive: Archive
+    database: Database
+
+    @property
+    def address(self) -> PeerAddress:
+        return PeerAddress("RADNODE", "127.0.0.1", self.listener.port)
+
+    @property
+    def instances(self) -> dict[str, Path]:
+        """Where each instance in the index lies, by its SOP Instance UID."""
+        with self.database.reading() as session:
+            return {row.sop_instance_uid: self.archive.path_of(row.path) for row in session.scalars(select(Instance))}
+
+    def associations(self) -> list[Association]:
+        with self.database.reading() as session:
+            return list(session.scalars(select(Association).order_by(Association.id)))
+
+    def endings(self) -> list[str]:
+        """How each association ended, once all have."""
+        wait_until(lambda: all(row.closed_at is not None for row in self.associations()))
+        return [row.closed_how for row in self.associations()]
+
+    def files(self, folder: str) -> list[Path]:
+        return [path for path in self.archive.path_of(folder).rglob("*") if path.is_file()]
+
+
+@contextmanager
+def running(root: Path, reserve_bytes: int = 0, archive_root: Path | None = None, **settings: Any) -> Iterator[Node]:
+    database = Database(root / "node.db")
+    database.migrate()
+    archive = Archive(archive_root or root / "archive", reserve_bytes)
+    listening = ListenerSettings("RADNODE", "127.0.0.1", 0, **settings)
+    node = Node(Listener(listening, archive, InstanceIndex(database, SystemClock())), archive, database)
+    node.listener.start()
+    try:
+        yield node
+    finally:
+        node.listener.stop()
+        database.close()
+
+
+def send(node: Node, *paths: Path) -> list[StoreAnswer]:
+    return list(send_instances("MODALITY", node.address, paths, 10.0))
+
+
+def wait_until(holds: Any) -> None:
+    pause = threading.Event()
+    for _ in range(400):
+        if holds():
+            return
+        pause.wait(0.025)
+    raise AssertionError("waited ten seconds in vain")
+
+
+@contextmanager
+def associated(node: Node, path: Path) -> Iterator[Requested]:
+    """Associate as a peer that may say anything afterwards."""
+    ae = AE("MODALITY")
+    dataset = dcmread(path)
+    ae.requested_contexts = [build_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)]
+    ae.acse_timeout = ae.dimse_timeout = 10
+    association = ae.associate(node.address.host, node.address.port)
+    assert association.is_established
+    raw = association.dul.socket.socket
+    try:
+        yield association
+    finally:
+        association.abort()
+        raw.close()  # which pynetdicom leaves to the collector when the connection is gone already
+
+
+def request_of(path: Path, **changes: str) -> C_STORE:
+    """Return a C-STORE request for the file, with a command set that may say something else."""
+    meta = dcmread(path, stop_before_pixels=True).file_meta
+    request = C_STORE()
+    request.MessageID, request.Priority = 1, 0
+    request.AffectedSOPClassUID = meta.MediaStorageSOPClassUID
+    request.AffectedSOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    request.DataSet = BytesIO(data_set_bytes(path))
+    for keyword, value in changes.items():
+        setattr(request, keyword, value)
+    return request
+
+
+def ask(association: Requested, request: C_STORE) -> Any:
+    """Send a request as it is and return the response."""
+    association._reactor_checkpoint.clear()
+    wait_until(lambda: association._is_paused)
+    association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
+    _, response = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    return response
+
+
+def answer_to(node: Node, path: Path, data_set: bytes | None = None, **changes: str) -> tuple[int, str]:
+    """Return status and comment for a request that need not be what the file says."""
+    request = request_of(path, **changes)
+    if data_set is not None:
+        request.DataSet = BytesIO(data_set)
+    with associated(node, path) as association:
+        response = ask(association, request)
+        return response.Status, response.ErrorComment or ""
+
+
+def start_of_store(path: Path, context_id: int, keep_bytes: int) -> bytes:
+    """Return the PDUs of a C-STORE request of which only so many bytes of the data set ever come."""
+    message = C_STORE_RQ()
+    message.primitive_to_message(request_of(path))
+    pdus = b"".join(P_DATA_TF(piece).encode() for piece in message.encode_msg(context_id, 4096))
+    return pdus[:keep_bytes]

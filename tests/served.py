@@ -1,0 +1,142 @@
+"""A node served on loopback for one test, with a small PACS as the peer that sends and receives."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dcmtk import free_port, wait_for_port
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from node.catalog import bundled_models
+from node.database import Database
+from node.delivery.scu import Fate, classify, send_instances
+from node.demo.pacs import SmallPacs
+from node.studies.overview import StudyDetail, describe_study
+from node.vocabulary import PeerAddress
+
+PATIENCE_SECONDS = 90.0
+ENDED = {"done", "unmatched", "attention", "held"}
+
+HANGING_PREPARE = '''
+
+_prepare = prepare
+
+
+def prepare(image):
+    """Say that a job has begun, and hang while the test wants it."""
+    import pathlib
+    import time
+
+    folder = pathlib.Path(__file__).parent
+    (folder / "begun").touch()
+    while (folder / "hang").exists():
+        time.sleep(0.02)
+    return _prepare(image)
+'''
+
+
+@dataclass
+class ServedNode:
+    """`radnode serve` as a process that a test may kill and start again."""
+
+    folder: Path
+    pacs: SmallPacs
+    settings: str = ""
+    model: str = "chest_dx_lungs"
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        (self.folder / "peers.toml").write_text(
+            f'[peer.PACS]\nae_title = "{self.pacs.ae_title}"\nhost = "127.0.0.1"\nport = {self.pacs.port}\n'
+        )
+        (self.folder / "routes.toml").write_text(
+            f'[[rule]]\nname = "chests"\nmodel = "{self.model}"\ndestination = ["PACS"]\nmodality = ["DX", "CR"]\n'
+        )
+        self.config.write_text(f"[dicom]\nport = {self.port}\n[gathering]\nquiet_seconds = 0.2\n{self.settings}")
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "node.toml"
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "node.log").read_text()
+
+    def start(self) -> None:
+        with (self.folder / "node.log").open("ab") as log:
+            command = [sys.executable, "-m", "node", "serve", "--config", str(self.config)]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_for_port(self.port)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send the process a signal and return its exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers."""
+        assert self.process is not None
+        pid = self.process.pid
+        threads = Path(f"/proc/{pid}/task").glob("*/children")
+        return [int(child) for thread in threads for child in thread.read_text().split()]
+
+    def send(self, *paths: Path) -> None:
+        address = PeerAddress("RADNODE", "127.0.0.1", self.port)
+        answers = list(send_instances(self.pacs.ae_title, address, paths, 30.0))
+        assert [answer.text for answer in answers if classify(answer.status) is not Fate.SENT] == []
+
+    def study(self, dataset: Dataset) -> StudyDetail:
+        database = Database(self.folder / "radnode-data" / "radnode.db")
+        return describe_study(database, dataset.StudyInstanceUID)
+
+    def finished(self, dataset: Dataset) -> StudyDetail:
+        """Wait until a study has ended one way or another, and return it."""
+        until(lambda: self.study(dataset).study.state in ENDED, self.folder / "node.log")
+        return self.study(dataset)
+
+    def returned(self) -> list[Dataset]:
+        return [dcmread(path) for path in self.pacs.received()]
+
+
+def hanging_model(folder: Path) -> Path:
+    """Add a model folder whose jobs hang while the file `hang` lies in it; return that folder."""
+    model = shutil.copytree(bundled_models() / "chest_dx_lungs", folder / "models" / "chest_dx_hanging")
+    card = model / "model.toml"
+    card.write_text(card.read_text().replace('name = "chest_dx_lungs"', 'name = "chest_dx_hanging"'))
+    preprocess = model / "preprocess.py"
+    preprocess.write_text(preprocess.read_text() + HANGING_PREPARE)
+    (model / "hang").touch()
+    return model
+
+
+def until(is_so: Callable[[], bool], log: Path) -> None:
+    """Wait for something the node is to do."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline, f"not so after {PATIENCE_SECONDS} s; {log} ends:\n{log.read_text()[-3000:]}"
+        time.sleep(0.05)
+
+
+def are_gone(pids: Sequence[int]) -> bool:
+    """Tell whether none of these processes runs any more."""
+    return not any(_runs(pid) for pid in pids)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    return state != "Z"

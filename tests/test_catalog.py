@@ -1,0 +1,86 @@
+"""Model folders as the node sees them before it runs any of their code."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from node.catalog import Catalog, bundled_models, read_card
+from node.errors import ModelCardError, WeightsMismatch
+
+NAME = "chest_dx_lungs"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of a bundled model that a test may spoil."""
+    return shutil.copytree(bundled_models() / NAME, tmp_path / "models" / NAME)
+
+
+def spoil(folder: Path, old: str, new: str) -> Path:
+    card = folder / "model.toml"
+    text = card.read_text()
+    assert old in text
+    card.write_text(text.replace(old, new, 1))
+    return card
+
+
+def test_the_bundled_models_are_found() -> None:
+    assert NAME in Catalog([bundled_models()]).models
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('type = "Lung"', 'type = "Lugn"', r"output\.\w+\.type: found 'Lugn'; .*keyword of pydicom\.sr\.codedict"),
+        ('"ComputedRadiographyImageStorage"', '"CRImage"', r"input\.image\.sop_class\.1: found 'CRImage'"),
+        ('task = "segmentation"', 'task = "guessing"', r"task: found 'guessing'"),
+        ("schema = 1", "schema = 2", r"schema: found 2"),
+        ('title = "', 'titel = "', r"titel: found .*Extra inputs"),
+        (f'name = "{NAME}"', 'name = "chest_dx_other"', r"found 'chest_dx_other'; expected the folder's"),
+        ("[weights]", "[weights", r"not valid TOML"),
+    ],
+)
+def test_a_wrong_card_is_reported_with_key_found_and_expected(
+    folder: Path, old: str, new: str, message: str
+) -> None:
+    with pytest.raises(ModelCardError, match=message):
+        read_card(spoil(folder, old, new))
+
+
+def test_changed_weights_are_noticed(folder: Path) -> None:
+    weights = folder / "weights.weights.h5"
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    with pytest.raises(WeightsMismatch, match=r"has SHA-256 .*model\.toml says"):
+        Catalog([folder.parent])[NAME].check_weights()
+
+
+def test_missing_weights_are_named(folder: Path) -> None:
+    (folder / "weights.weights.h5").unlink()
+    with pytest.raises(WeightsMismatch, match="no weights file"):
+        Catalog([folder.parent])[NAME].check_weights()
+
+
+@pytest.mark.parametrize("name", ["model.toml", "preprocess.py", "architecture.py"])
+def test_a_change_to_any_file_that_decides_results_changes_the_identity(folder: Path, name: str) -> None:
+    before = Catalog([folder.parent])[NAME].identity
+    (folder / name).write_text((folder / name).read_text() + "\n# a comment\n")
+    assert Catalog([folder.parent])[NAME].identity.sha256 != before.sha256
+
+
+def test_a_change_to_the_card_text_changes_no_identity(folder: Path) -> None:
+    before = Catalog([folder.parent])[NAME].identity
+    (folder / "card.md").write_text("other words")
+    assert Catalog([folder.parent])[NAME].identity == before
+
+
+def test_two_folders_with_the_same_model_are_refused(folder: Path) -> None:
+    with pytest.raises(ModelCardError, match=f"a model called {NAME} is also in"):
+        Catalog([bundled_models(), folder.parent])
+
+
+def test_a_missing_folder_of_models_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelCardError, match="no such folder"):
+        Catalog([tmp_path / "absent"])
