@@ -10,6 +10,7 @@ RadnodeError
       InstanceMismatch  it lacks a UID it must have, or contradicts its C-STORE command
       ContextMismatch  the C-STORE command names another SOP class than its context
     InstanceConflict   the same SOP Instance UID arrived with other content
+  DatabaseBusy         another process holds the database; the sender should try again
   UnknownStudy         no study with this UID is in the database
   IllegalMove          a state was to change in a way `states.py` does not allow
   LeaseLost            another worker owns the job now
@@ -66,6 +67,10 @@ class ContextMismatch(MalformedInstance):
 
 class InstanceConflict(ArchiveError):
     """The same SOP Instance UID arrived with other content; the first is kept."""
+
+
+class DatabaseBusy(RadnodeError):
+    """Another process has held the database for too long; the sender should try again later."""
 
 
 class UnknownStudy(RadnodeError):

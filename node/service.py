@@ -19,6 +19,7 @@ from node.delivery.outbox import Outbox
 from node.errors import SettingsError
 from node.inference.supervisor import Supervisor
 from node.jobs.queue import JobQueue
+from node.logs import log_failure
 from node.settings import Settings
 from node.studies.assembly import Assembly
 from node.studies.index import InstanceIndex
@@ -109,8 +110,8 @@ class Loop:
         while not self._stopping.wait(self._pause_seconds):
             try:
                 self._step()
-            except Exception:
-                logger.exception("step failed", extra={"fields": {"loop": self._name}})
+            except Exception as error:  # noqa: BLE001 - the loop must outlive whatever one study brings
+                log_failure(logger, "step failed", error, loop=self._name)
                 self._stopping.wait(1.0)
 
 

@@ -61,8 +61,10 @@ class Node:
 
 
 @contextmanager
-def running(root: Path, reserve_bytes: int = 0, archive_root: Path | None = None, **settings: Any) -> Iterator[Node]:
-    database = Database(root / "node.db")
+def running(
+    root: Path, reserve_bytes: int = 0, archive_root: Path | None = None, busy_seconds: float = 30.0, **settings: Any
+) -> Iterator[Node]:
+    database = Database(root / "node.db", busy_seconds)
     database.migrate()
     archive = Archive(archive_root or root / "archive", reserve_bytes)
     listening = ListenerSettings("RADNODE", "127.0.0.1", 0, **settings)

@@ -115,6 +115,10 @@ class Archive:
                 raise
         return str(target.relative_to(self._root))
 
+    def discard(self, received: ReceivedInstance) -> None:
+        """Remove an instance that nothing refers to, such as a repeat in another transfer syntax."""
+        self.path_of(received.path).unlink(missing_ok=True)
+
     def sweep_incoming(self) -> int:
         """Remove what was being written when the node last stopped; return how many files.
 

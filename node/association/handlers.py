@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import traceback
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
@@ -13,7 +12,8 @@ from pynetdicom.dimse_primitives import C_STORE
 from node.archive import Archive
 from node.association.reception import Binding, ReceivingAssociation
 from node.association.statuses import StoreStatus, status_of
-from node.errors import ArchiveError, InstanceConflict
+from node.errors import ArchiveError, DatabaseBusy, InstanceConflict
+from node.logs import log_failure
 from node.studies.index import InstanceIndex
 from node.vocabulary import Admission
 
@@ -56,7 +56,7 @@ class Handlers:
                 peer.ae_title.strip(), peer.address or "", called.strip()
             )
         except Exception as error:  # noqa: BLE001 - an event handler answers, whatever happens
-            _log_failure("association not recorded", error, association)
+            log_failure(logger, "association not recorded", error)
             association.abort()
 
     def close_association(self, association: ReceivingAssociation) -> None:
@@ -66,7 +66,7 @@ class Handlers:
         try:
             self._index.close_association(association.association_id, association.ending)
         except Exception as error:  # noqa: BLE001 - an event handler answers, whatever happens
-            _log_failure("end of association not recorded", error, association)
+            log_failure(logger, "end of association not recorded", error, association=association.association_id)
 
     def handle_echo(self, _event: ReceptionEvent) -> int:
         """Answer C-ECHO (PS3.7 9.1.5)."""
@@ -76,11 +76,12 @@ class Handlers:
         """Answer C-STORE (PS3.7 9.1.1); a failure says in ErrorComment what the sender can mend."""
         try:
             self._store(event)
-        except ArchiveError as error:
-            logger.warning("instance refused", extra=_fields(event.assoc, reason=str(error)))
+        except (ArchiveError, DatabaseBusy) as error:
+            fields = {"association": event.assoc.association_id, "reason": str(error)}
+            logger.warning("instance refused", extra={"fields": fields})
             return _answer(status_of(error), str(error))
         except Exception as error:  # noqa: BLE001 - an event handler answers, whatever happens
-            _log_failure("instance not kept", error, event.assoc)
+            log_failure(logger, "instance not kept", error, association=event.assoc.association_id)
             return _answer(status_of(error), "the node failed; see its log")
         return _answer(StoreStatus.SUCCESS)
 
@@ -89,10 +90,13 @@ class Handlers:
         received = self._archive.finish(event.assoc.dimse.claim(event.request.DataSet))
         assert event.assoc.association_id is not None
         try:
-            return self._index.record(received, event.assoc.association_id)
+            admission = self._index.record(received, event.assoc.association_id)
         except InstanceConflict:
             self._archive.quarantine(received)
             raise
+        if admission is not Admission.NEW and not self._index.refers_to(received.path):
+            self._archive.discard(received)  # the same instance in other bytes; the first ones are kept
+        return admission
 
 
 def _answer(status: StoreStatus, comment: str = "") -> Dataset:
@@ -103,13 +107,3 @@ def _answer(status: StoreStatus, comment: str = "") -> Dataset:
             :_LONGEST_COMMENT
         ]
     return answer
-
-
-def _log_failure(what: str, error: Exception, association: ReceivingAssociation) -> None:
-    """Log where an error came from, but not its message: that may quote a data set or a row."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("%s\n%s%s", what, frames, type(error).__name__, extra=_fields(association))
-
-
-def _fields(association: ReceivingAssociation, **details: Any) -> dict[str, dict[str, Any]]:
-    return {"fields": {"association": association.association_id} | details}

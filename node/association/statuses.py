@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from node.errors import ArchiveFull, ContextMismatch, InstanceConflict, InstanceMismatch, MalformedInstance
+from node.errors import (
+    ArchiveFull,
+    ContextMismatch,
+    DatabaseBusy,
+    InstanceConflict,
+    InstanceMismatch,
+    MalformedInstance,
+)
 
 
 class StoreStatus(IntEnum):
@@ -21,6 +28,7 @@ class StoreStatus(IntEnum):
 
 _STATUSES: tuple[tuple[type[Exception], StoreStatus], ...] = (
     (ArchiveFull, StoreStatus.OUT_OF_RESOURCES),
+    (DatabaseBusy, StoreStatus.OUT_OF_RESOURCES),
     (ContextMismatch, StoreStatus.SOP_CLASS_NOT_SUPPORTED),
     (InstanceMismatch, StoreStatus.MISMATCH),
     (MalformedInstance, StoreStatus.CANNOT_UNDERSTAND),

@@ -10,24 +10,29 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-_BUSY_MILLISECONDS = 30_000
+from node.errors import DatabaseBusy
+
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # a commit that was answered survives the loss of power
     "PRAGMA foreign_keys=ON",
-    f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}",
 )
 
 
 class Database:
     """The node's state, in one SQLite file shared by the node and its workers."""
 
-    def __init__(self, path: Path) -> None:
-        """Open (or create) the file at `path`; call `migrate` before the first use."""
+    def __init__(self, path: Path, busy_seconds: float = 30.0) -> None:
+        """Open (or create) the file at `path`; call `migrate` before the first use.
+
+        A writer waits up to `busy_seconds` for another.
+        """
         self.path = path
-        self._engine = _build_engine(path)
+        self._busy_seconds = busy_seconds
+        self._engine = _build_engine(path, busy_seconds)
         self._writer = self._engine.execution_options(is_writer=True)
 
     def migrate(self) -> None:
@@ -49,18 +54,31 @@ class Database:
         """Give a session that holds the write lock from its start and commits at its end.
 
         Everything read inside is what will be true at the commit, so no decision made in it can be
-        overtaken. An exception rolls everything back.
+        overtaken. An exception rolls everything back. Raises DatabaseBusy when another process keeps
+        the write lock.
         """
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
+            self._take_write_lock(session)
             yield session
+
+    def _take_write_lock(self, session: Session) -> None:
+        try:
+            session.connection()
+        except OperationalError as error:
+            if "locked" not in str(error.orig):
+                raise
+            raise DatabaseBusy(
+                f"{self.path}: another process has held it for more than {self._busy_seconds:g} s; end that process"
+            ) from error
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
 
 
-def _build_engine(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}")
+def _build_engine(path: Path, busy_seconds: float) -> Engine:
+    # A statement's parameters may be a patient's name; errors must not quote them.
+    engine = create_engine(f"sqlite:///{path}", hide_parameters=True, connect_args={"timeout": busy_seconds})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:

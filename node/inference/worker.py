@@ -24,7 +24,7 @@ from node.errors import LeaseLost
 from node.inference.execution import Execution
 from node.inference.network import use_threads
 from node.jobs.queue import Claim, JobQueue
-from node.logs import configure_logs
+from node.logs import configure_logs, log_failure
 from node.settings import Settings, load_settings
 
 logger = logging.getLogger("radnode.worker")
@@ -66,8 +66,8 @@ class Worker:
                 self._execution.run(claim)
             except LeaseLost as lost:
                 logger.warning("lease lost", extra={"fields": {"job": claim.job_id, "reason": str(lost)}})
-            except Exception as error:
-                logger.exception("job attempt failed", extra={"fields": {"job": claim.job_id}})
+            except Exception as error:  # noqa: BLE001 - whatever a network raises costs this job one attempt
+                log_failure(logger, "job attempt failed", error, job=claim.job_id)
                 self._queue.fail(claim, f"{type(error).__name__}: {error}")
 
 

@@ -85,6 +85,11 @@ class InstanceIndex:
             )
         return admission
 
+    def refers_to(self, path: str) -> bool:
+        """Tell whether an instance in the index lies at this path of the archive."""
+        with self._database.reading() as session:
+            return session.scalar(select(Instance.id).where(Instance.path == path)) is not None
+
     def _add(self, session: Session, received: ReceivedInstance, association: Association) -> Admission:
         is_own = _is_own_result(session, received)
         study = self._study(session, received)

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from dcmtk import data_set_bytes, misc_files, needs_dcmtk, run, transfer_syntax
 from pydicom import dcmread
+from pydicom.filereader import read_file_meta_info
+from pynetdicom import AE
+from pynetdicom.presentation import build_context
 from receiving import Node, answer_to, ask, associated, request_of, running, send
 from tiny_disk import fill, tiny_disk
 
@@ -231,3 +234,30 @@ def step_of(line: str) -> str | None:
         if call in line and where in line:
             return step
     return None
+
+
+def test_a_repeat_in_another_transfer_syntax_leaves_no_second_file(node: Node, ct: Path, tmp_path: Path) -> None:
+    recoded = tmp_path / "recoded.dcm"
+    assert run("dcmconv", "+tb", ct, recoded).returncode == 0
+    assert transfer_syntax(recoded) != transfer_syntax(ct)
+    assert [answer.status for answer in [*send(node, ct), *send(node, recoded)]] == [0x0000, 0x0000]
+    assert node.files("instances") == list(node.instances.values())
+    assert data_set_bytes(node.files("instances")[0]) == data_set_bytes(ct)
+
+
+def test_a_database_held_by_another_process_delays_the_sender_and_loses_nothing(tmp_path: Path, ct: Path) -> None:
+    with running(tmp_path, busy_seconds=0.2) as node:
+        association = AE().associate("127.0.0.1", node.listener.port, [build_context(*context_of(ct))])
+        with sqlite3.connect(tmp_path / "node.db", isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert association.send_c_store(ct).Status == 0xA700
+            other.execute("ROLLBACK")
+        assert association.send_c_store(ct).Status == 0x0000
+        association.release()
+        assert len(node.instances) == 1
+
+
+def context_of(path: Path) -> tuple[str, str]:
+    """Return SOP class and transfer syntax of a file."""
+    meta = read_file_meta_info(path)
+    return meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from node.clock import SystemClock
 from node.database import Database, Delivery, EventName, Study, record_event
 from node.database.tables import Event, Table
+from node.errors import DatabaseBusy
 from node.states import DeliveryState, StudyState
 
 
@@ -115,3 +116,24 @@ def test_every_table_explains_itself(database: Database) -> None:
     with database.reading() as session:
         tables = set(inspect(session.connection()).get_table_names())
     assert tables == {*Table.metadata.tables, "alembic_version"}
+
+
+def test_a_database_that_stays_locked_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    holder = Database(tmp_path / "radnode.db")
+    holder.migrate()
+    waiting = Database(tmp_path / "radnode.db", busy_seconds=0.1)
+    with holder.writing() as session:
+        session.add(a_study())
+        session.flush()
+        with pytest.raises(DatabaseBusy, match=r"radnode\.db: another process has held it"), waiting.writing():
+            raise AssertionError("entered without the lock")
+    holder.close()
+    waiting.close()
+
+
+def test_an_error_quotes_no_value_of_a_row(database: Database) -> None:
+    twin = a_study()
+    twin.patient_name = "SECRET^NAME"
+    with pytest.raises(IntegrityError) as raised, database.writing() as session:
+        session.add_all([a_study(), twin])
+    assert "SECRET" not in str(raised.value)
