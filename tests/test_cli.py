@@ -54,7 +54,8 @@ def test_studies_show_tells_why_a_rule_matched(config: Path) -> None:
     assert "Modality 'DX' matches" in shown.output
     detail = json.loads(radnode("studies", "show", "1.2.3", "--config", config, "--json").output)
     assert detail["decisions"][0]["is_match"] is True
-    assert [event["name"] for event in detail["events"]][:2] == ["instance kept", "study complete"]
+    names = [event["name"] for event in detail["events"]]
+    assert names[:4] == ["association opened", "instance kept", "association closed", "study complete"]
 
 
 def test_an_unknown_study_is_an_error_with_a_next_step(config: Path) -> None:

@@ -101,7 +101,8 @@ def test_every_kind_of_result_is_in_the_conformance_statement(kind: str) -> None
 
 
 def test_the_variables_named_in_the_readme_exist() -> None:
-    sections = {name: field.annotation for name, field in Settings.model_fields.items() if name not in {"peers", "rules"}}
+    fields = Settings.model_fields.items()
+    sections = {name: field.annotation for name, field in fields if name not in {"peers", "rules"}}
     known = {variable_name(section, key) for section, kind in sections.items() for key in kind.model_fields}
     named = set(re.findall(r"RADNODE_[A-Z_]+[A-Z]", README)) - {"RADNODE_SHARED"}
     assert named <= known

@@ -95,7 +95,6 @@ class Study(Table):
     series: Mapped[list[Series]] = relationship(back_populates="study", order_by="Series.id")
     jobs: Mapped[list[Job]] = relationship(back_populates="study", order_by="Job.id")
     decisions: Mapped[list[Decision]] = relationship(back_populates="study", order_by="Decision.id")
-    events: Mapped[list[Event]] = relationship(back_populates="study", order_by="Event.id")
 
     @property
     def identity(self) -> StudyIdentity:
@@ -261,5 +260,3 @@ class Event(Table):
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"), index=True)
     delivery_id: Mapped[int | None] = mapped_column(ForeignKey("deliveries.id"))
     detail: Mapped[dict[str, Any]]
-
-    study: Mapped[Study | None] = relationship(back_populates="events")

@@ -112,12 +112,12 @@ def _durations(events: tuple[EventLine, ...]) -> dict[str, float]:
     first = {event.name: event.at for event in reversed(events)}
     last = {event.name: event.at for event in events}
     steps = {
-        "receive": (first.get("instance kept"), last.get("instance kept")),
+        "receive": (first.get("association opened"), last.get("instance kept")),
         "gather (with quiet time)": (last.get("instance kept"), first.get("study complete")),
         "wait for a worker": (first.get("study complete"), first.get("job claimed")),
         "analyse": (first.get("job claimed"), last.get("job done")),
         "deliver": (last.get("job done"), last.get("delivery sent")),
-        "in all": (first.get("instance kept"), last.get("delivery sent")),
+        "in all": (first.get("association opened"), last.get("delivery sent")),
     }
     spans = {
         step: round((end - start).total_seconds() * 1000, 1)

@@ -26,7 +26,7 @@ class Network:
                 "train the model again or restore both files"
             ) from error
         self._shape = (1, *graph.input_shape[1:])
-        self._call = tf.function(lambda batch: graph(batch, training=False))
+        self._call = tf.function(lambda batch: graph(batch, training=False), autograph=False)
 
     def warm_up(self) -> None:
         """Trace the graph, so that the first job does not wait for it."""

@@ -124,7 +124,7 @@ def describe_study(database: Database, study_instance_uid: str) -> StudyDetail:
             decisions=tuple(_decision_lines(study)),
             jobs=tuple(_job_line(job) for job in study.jobs),
             deliveries=tuple(_delivery_line(delivery) for delivery in deliveries),
-            events=tuple(_event_line(event) for event in study.events),
+            events=tuple(_event_line(event) for event in session.scalars(_events(study))),
         )
 
 
@@ -136,6 +136,12 @@ def list_deliveries(database: Database) -> list[DeliveryLine]:
 
 def _deliveries() -> Any:
     return select(Delivery).join(Delivery.result).join(Job).order_by(Delivery.id)
+
+
+def _events(study: Study) -> Any:
+    """Select what happened to a study and to the associations that brought it, in the order of time."""
+    associations = select(Instance.association_id).join(Series).where(Series.study_id == study.id)
+    return select(Event).where((Event.study_id == study.id) | Event.association_id.in_(associations)).order_by(Event.id)
 
 
 def _study_line(session: Session, study: Study) -> StudyLine:

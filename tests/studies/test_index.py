@@ -33,7 +33,7 @@ def test_a_study_states_the_identity_of_its_first_instance(side: Gathering) -> N
 def test_the_same_instance_twice_is_one_row_and_one_event_more(side: Gathering) -> None:
     assert side.bring(received(), received()) == ["new", "duplicate"]
     names = [event.name for event in describe_study(side.database, "1.2.3").events]
-    assert names == ["instance kept", "instance repeated"]
+    assert names == ["association opened", "instance kept", "instance repeated", "association closed"]
 
 
 def test_an_instance_resent_in_another_transfer_syntax_is_no_conflict(side: Gathering) -> None:
