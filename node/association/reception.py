@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import count
 from socketserver import BaseServer
-from typing import Any
+from typing import Any, cast
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
@@ -192,6 +192,14 @@ class ReceivingAssociation(Association):
         """Remember that the peer itself aborted, which a lost connection looks like afterwards."""
         self._is_aborted_by_peer |= isinstance(event.primitive, A_ABORT)
 
+    def note_close(self, _event: Any) -> None:
+        """End at once when the connection closes before any request, as a port probe's does.
+
+        pynetdicom would go on waiting for the request, and count the association meanwhile.
+        """
+        if self.requestor.primitive is None:
+            self.dul.to_user_queue.put(cast(Any, None))
+
     def abandon(self, patience_seconds: float) -> None:
         """Abort; close the connection of a peer that leaves no chance to say so."""
         self.abort(block=False)
@@ -242,6 +250,7 @@ class ReceivingHandler(RequestHandler):
         for event, handler in self.server.reception.bindings:
             association.bind(event, handler)
         association.bind(evt.EVT_ACSE_RECV, association.note_abort)
+        association.bind(evt.EVT_CONN_CLOSE, association.note_close)
         return association
 
 

@@ -159,3 +159,9 @@ def is_listening(port: int) -> bool:
     except (ConnectionRefusedError, ConnectionResetError):
         return False
     return True
+
+
+def test_a_connection_closed_before_any_request_occupies_nothing(node: Node) -> None:
+    for _ in range(3):
+        socket.create_connection(("127.0.0.1", node.listener.port)).close()
+    assert node.listener.drain(5.0) == 0
