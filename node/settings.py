@@ -126,8 +126,8 @@ class Rule(_Section):
     sender: tuple[str, ...] = ()
 
 
-class Settings(_Section):
-    """Everything a site may decide, in one frozen value."""
+class _NodeFile(_Section):
+    """The tables of node.toml."""
 
     node: NodeSection = NodeSection()
     dicom: DicomSection = DicomSection()
@@ -135,6 +135,11 @@ class Settings(_Section):
     gathering: GatheringSection = GatheringSection()
     workers: WorkersSection = WorkersSection()
     delivery: DeliverySection = DeliverySection()
+
+
+class Settings(_NodeFile):
+    """Everything a site may decide, in one frozen value."""
+
     peers: Mapping[str, Peer] = {}
     rules: tuple[Rule, ...] = ()
 
@@ -161,15 +166,6 @@ class _PeersFile(_Section):
 
 class _RoutesFile(_Section):
     rule: tuple[Rule, ...] = ()
-
-
-class _NodeFile(_Section):
-    node: NodeSection = NodeSection()
-    dicom: DicomSection = DicomSection()
-    archive: ArchiveSection = ArchiveSection()
-    gathering: GatheringSection = GatheringSection()
-    workers: WorkersSection = WorkersSection()
-    delivery: DeliverySection = DeliverySection()
 
 
 _File = TypeVar("_File", bound=_Section)
