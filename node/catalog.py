@@ -118,6 +118,12 @@ class Model:
         return self.folder / self.card.weights.file
 
     @property
+    def input_role(self) -> str:
+        """Return the name of the only input."""
+        (role,) = self.card.input
+        return role
+
+    @property
     def input(self) -> InputPart:
         """Return what an instance must look like to be this model's input."""
         (part,) = self.card.input.values()

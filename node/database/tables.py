@@ -79,6 +79,7 @@ class Study(Table):
     study_instance_uid: Mapped[str] = mapped_column(unique=True)
     state: Mapped[StudyState] = mapped_column(index=True)
     reason: Mapped[str] = mapped_column(default="")
+    held_from: Mapped[str] = mapped_column(default="")
     revision: Mapped[int] = mapped_column(default=0)
     patient_id: Mapped[str]
     patient_name: Mapped[str]
@@ -124,7 +125,10 @@ class Series(Table):
 
 
 class Instance(Table):
-    """One instance on disk; `sha256` is over its data set as received, without file meta."""
+    """One instance on disk; `sha256` is over its data set as received, without file meta.
+
+    `header` holds, by DICOM keyword, what rules and completion look at.
+    """
 
     __tablename__ = "instances"
 
@@ -134,8 +138,7 @@ class Instance(Table):
     sop_instance_uid: Mapped[str] = mapped_column(unique=True)
     sop_class_uid: Mapped[str]
     transfer_syntax_uid: Mapped[str]
-    body_part: Mapped[str]
-    view_position: Mapped[str]
+    header: Mapped[dict[str, Any]]
     sha256: Mapped[str]
     size: Mapped[int]
     path: Mapped[str]
@@ -165,19 +168,48 @@ class Decision(Table):
     series: Mapped[Series] = relationship()
 
 
+class JobInput(Table):
+    """One instance that a job reads, and the input of its model that it belongs to."""
+
+    __tablename__ = "job_inputs"
+    __table_args__ = (UniqueConstraint("job_id", "instance_id", "role"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instances.id"), index=True)
+    role: Mapped[str]
+
+    job: Mapped[Job] = relationship(back_populates="inputs")
+    instance: Mapped[Instance] = relationship()
+
+
+class Sender(Table):
+    """A peer that sends studies, and how much of the workers' time its jobs have had so far."""
+
+    __tablename__ = "senders"
+
+    ae_title: Mapped[str] = mapped_column(primary_key=True)
+    virtual_time: Mapped[float] = mapped_column(default=0.0)
+
+
 class Job(Table):
-    """One model to run on one instance; `token` fences off a worker whose lease ran out."""
+    """One model to run on some instances; `token` fences off a worker whose lease ran out.
+
+    Jobs go by `priority`, the lowest first, then by `virtual_time`, which makes senders take turns.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
         UniqueConstraint("study_id", "model", "model_sha256", "inputs_digest"),
-        Index("ix_jobs_state_id", "state", "id"),
+        Index("ix_jobs_claim", "state", "priority", "virtual_time", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
-    instance_id: Mapped[int] = mapped_column(ForeignKey("instances.id"))
     revision: Mapped[int]
+    sender: Mapped[str]
+    priority: Mapped[int] = mapped_column(default=0)
+    virtual_time: Mapped[float] = mapped_column(default=0.0)
     model: Mapped[str]
     model_sha256: Mapped[str]
     inputs_digest: Mapped[str]
@@ -193,7 +225,7 @@ class Job(Table):
     finished_at: Mapped[datetime | None]
 
     study: Mapped[Study] = relationship(back_populates="jobs")
-    instance: Mapped[Instance] = relationship()
+    inputs: Mapped[list[JobInput]] = relationship(back_populates="job", order_by="JobInput.id")
     results: Mapped[list[Result]] = relationship(back_populates="job", order_by="Result.id")
 
     def move(self, new: JobState) -> None:
@@ -245,6 +277,16 @@ class Delivery(Table):
         """Go to another state; raises IllegalMove if `states.py` does not allow it."""
         check_move(self.state, new)
         self.state = new
+
+
+class Destination(Table):
+    """A destination whose deliveries a person has paused; there is no row for one that was never paused."""
+
+    __tablename__ = "destinations"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    is_paused: Mapped[bool]
+    reason: Mapped[str] = mapped_column(default="")
 
 
 class Event(Table):

@@ -35,7 +35,7 @@ class _Parcel:
     destination: str
     result_path: str
     sibling_paths: tuple[str, ...]
-    source_path: str
+    source_paths: tuple[str, ...]
     recorded: StudyIdentity
 
 
@@ -82,8 +82,8 @@ class Outbox:
         try:
             result = self._archive.read(parcel.result_path)
             siblings = [self._archive.read(path) for path in parcel.sibling_paths]
-            source = self._archive.read(parcel.source_path, pixels=False)
-            check_identity(result, [source], parcel.recorded, siblings)
+            sources = [self._archive.read(path, pixels=False) for path in parcel.source_paths]
+            check_identity(result, sources, parcel.recorded, siblings)
         except (IdentityMismatch, ArchiveError, FileNotFoundError, InvalidDicomError) as error:
             self._hold(parcel, str(error))
             return False
@@ -192,7 +192,7 @@ def _parcel(delivery: Delivery) -> _Parcel:
         destination=delivery.destination,
         result_path=delivery.result.path,
         sibling_paths=tuple(result.path for result in job.results if result is not delivery.result),
-        source_path=job.instance.path,
+        source_paths=tuple(entry.instance.path for entry in job.inputs),
         recorded=job.study.identity,
     )
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import joinedload
 
 from node.archive import Archive
 from node.catalog import Catalog
-from node.database import Database, Job
+from node.database import Database, Job, JobInput
 from node.errors import IdentityMismatch, StudyRefused
 from node.inference.analysis import Analysis, analyse
 from node.inference.network import Network
@@ -47,7 +47,8 @@ class Execution:
         """
         try:
             job = self._load(claim)
-            source = self._archive.read(job.instance.path)
+            (entry,) = job.inputs
+            source = self._archive.read(entry.instance.path)
             _check_patient(source)
             analysis = analyse(source, self._catalog[claim.model], self._network(claim.model).predict)
             analysed = time.perf_counter()
@@ -69,7 +70,7 @@ class Execution:
 
     def _load(self, claim: Claim) -> Job:
         with self._database.reading() as session:
-            options = (joinedload(Job.study), joinedload(Job.instance))
+            options = (joinedload(Job.study), joinedload(Job.inputs).joinedload(JobInput.instance))
             return session.get_one(Job, claim.job_id, options=options)
 
     def _encode(self, job: Job, source: Dataset, analysis: Analysis) -> tuple[ResultObject, ...]:

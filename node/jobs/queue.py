@@ -11,7 +11,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.clock import Clock
-from node.database import Database, Delivery, EventName, Job, Result, Study, record_event
+from node.database import (
+    Database,
+    Delivery,
+    EventName,
+    Job,
+    JobInput,
+    Result,
+    Study,
+    record_event,
+)
 from node.errors import LeaseLost
 from node.jobs.progress import derive_progress, hold_study
 from node.states import DeliveryState, JobState, StudyState
@@ -20,14 +29,17 @@ from node.vocabulary import ModelIdentity
 
 @dataclass(frozen=True)
 class JobOrder:
-    """What a job is to do: run this model on this instance and send the results there.
+    """What a job is to do: run this model on these instances and send the results there.
 
-    `inputs_digest` is the SHA-256 over the study UID and the inputs' contents; with the model's
+    `inputs` are (role, instance key) in the order the model wants them. `sender` is who sent them,
+    `priority` the lower the sooner. `inputs_digest` is the SHA-256 over the study UID and the inputs' contents; with the model's
     identity it names the job, so the same order twice is one job.
     """
 
     study_id: int
-    instance_id: int
+    inputs: tuple[tuple[str, int], ...]
+    sender: str
+    priority: int
     revision: int
     model: ModelIdentity
     inputs_digest: str
@@ -69,7 +81,9 @@ def add_job(session: Session, clock: Clock, order: JobOrder) -> Job | None:
         return None
     job = Job(
         study_id=order.study_id,
-        instance_id=order.instance_id,
+        inputs=[JobInput(role=role, instance_id=instance_id) for role, instance_id in order.inputs],
+        sender=order.sender,
+        priority=order.priority,
         revision=order.revision,
         model=order.model.name,
         model_sha256=order.model.sha256,

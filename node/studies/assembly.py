@@ -113,9 +113,9 @@ class Assembly:
 
     def _queue_jobs(self, session: Session, study: Study, chosen: dict[_Choice, set[str]]) -> None:
         """Queue what is new, and cancel what an earlier revision queued and this one does not want."""
-        wanted = {(choice.instance.id, choice.model) for choice in chosen}
+        wanted = {(choice.model, digest_inputs(study, [choice.instance])) for choice in chosen}
         for job in study.jobs:
-            if job.state == JobState.QUEUED and (job.instance_id, job.model) not in wanted:
+            if job.state == JobState.QUEUED and (job.model, job.inputs_digest) not in wanted:
                 cancel_job(session, self._clock, job, f"not wanted by revision {study.revision}")
         for choice, destinations in chosen.items():
             add_job(session, self._clock, self._order(study, choice, destinations))
@@ -123,7 +123,9 @@ class Assembly:
     def _order(self, study: Study, choice: _Choice, destinations: set[str]) -> JobOrder:
         return JobOrder(
             study_id=study.id,
-            instance_id=choice.instance.id,
+            inputs=((self._catalog[choice.model].input_role, choice.instance.id),),
+            sender=choice.instance.association.calling_ae_title,
+            priority=0,
             revision=study.revision,
             model=self._catalog[choice.model].identity,
             inputs_digest=digest_inputs(study, [choice.instance]),
@@ -149,9 +151,9 @@ def _like_instances(series: Series) -> dict[Traits, list[Instance]]:
 def _traits(series: Series, instance: Instance) -> Traits:
     return Traits(
         modality=series.modality,
-        body_part=instance.body_part,
+        body_part=str(instance.header.get("BodyPartExamined", "")),
         sop_class_uid=instance.sop_class_uid,
-        view_position=instance.view_position,
+        view_position=str(instance.header.get("ViewPosition", "")),
         study_description=series.study.description,
         series_description=series.description,
         calling_ae_title=instance.association.calling_ae_title,

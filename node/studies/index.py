@@ -21,6 +21,7 @@ from node.database import (
 from node.errors import InstanceConflict
 from node.jobs.progress import hold_study
 from node.states import StudyState
+from node.studies.header import select_header
 from node.vocabulary import Admission, ReceivedInstance, study_identity
 
 
@@ -100,8 +101,7 @@ class InstanceIndex:
                 sop_instance_uid=received.sop_instance_uid,
                 sop_class_uid=received.sop_class_uid,
                 transfer_syntax_uid=received.transfer_syntax_uid,
-                body_part=_text(received, "BodyPartExamined"),
-                view_position=_text(received, "ViewPosition"),
+                header=select_header(received.header),
                 sha256=received.sha256,
                 size=received.size,
                 path=received.path,

@@ -54,12 +54,12 @@ class DecisionLine:
 
 @dataclass(frozen=True)
 class JobLine:
-    """One model's run on one instance."""
+    """One model's run on some instances, named by their SOP Instance UIDs."""
 
     job: int
     revision: int
     model: str
-    sop_instance_uid: str
+    inputs: tuple[str, ...]
     state: str
     attempts: int
     reason: str
@@ -193,7 +193,7 @@ def _job_line(job: Job) -> JobLine:
         job=job.id,
         revision=job.revision,
         model=job.model,
-        sop_instance_uid=job.instance.sop_instance_uid,
+        inputs=tuple(entry.instance.sop_instance_uid for entry in job.inputs),
         state=str(job.state),
         attempts=job.attempts,
         reason=job.reason,

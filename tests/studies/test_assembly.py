@@ -6,6 +6,7 @@ import pytest
 from pydicom import uid
 from rows import LUNG_RULE, Gathering, gathering, received
 from sqlalchemy import select
+from sqlalchemy.orm import selectinload
 
 from node.catalog import Catalog
 from node.database import Job
@@ -23,7 +24,11 @@ def side(tmp_path: Path) -> Gathering:
 
 def jobs(side: Gathering) -> list[Job]:
     with side.database.reading() as session:
-        return list(session.scalars(select(Job).order_by(Job.id)))
+        return list(session.scalars(select(Job).options(selectinload(Job.inputs)).order_by(Job.id)))
+
+
+def inputs(job: Job) -> list[int]:
+    return [entry.instance_id for entry in job.inputs]
 
 
 def state(side: Gathering, study_uid: str = "1.2.3") -> str:
@@ -63,7 +68,7 @@ def test_after_a_reboot_the_quiet_time_has_passed(side: Gathering) -> None:
 def test_each_matching_instance_becomes_one_job(side: Gathering) -> None:
     side.bring(received(1), received(2), received(3, ViewPosition="LL"))
     side.complete()
-    assert [job.instance_id for job in jobs(side)] == [1, 2]
+    assert [inputs(job) for job in jobs(side)] == [[1], [2]]
     assert state(side) == "analysing"
 
 
@@ -97,7 +102,7 @@ def test_a_late_instance_makes_a_new_revision_and_only_its_own_job(side: Gatheri
     side.bring(received(2))
     assert state(side) == "receiving"
     side.complete()
-    assert [(job.revision, job.instance_id) for job in jobs(side)] == [(1, 1), (2, 2)]
+    assert [(job.revision, inputs(job)) for job in jobs(side)] == [(1, [1]), (2, [2])]
     assert describe_study(side.database, "1.2.3").study.revision == 2
 
 

@@ -23,11 +23,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_associations")),
     )
     op.create_table(
+        "destinations",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("is_paused", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_destinations")),
+    )
+    op.create_table(
+        "senders",
+        sa.Column("ae_title", sa.String(), nullable=False),
+        sa.Column("virtual_time", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("ae_title", name=op.f("pk_senders")),
+    )
+    op.create_table(
         "studies",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("study_instance_uid", sa.String(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("held_from", sa.String(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("patient_id", sa.String(), nullable=False),
         sa.Column("patient_name", sa.String(), nullable=False),
@@ -45,6 +59,36 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("studies", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_studies_state"), ["state"], unique=False)
+
+    op.create_table(
+        "jobs",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("study_id", sa.Integer(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("sender", sa.String(), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("virtual_time", sa.Double(), nullable=False),
+        sa.Column("model", sa.String(), nullable=False),
+        sa.Column("model_sha256", sa.String(), nullable=False),
+        sa.Column("inputs_digest", sa.String(), nullable=False),
+        sa.Column("destinations", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("worker", sa.String(), nullable=False),
+        sa.Column("token", sa.String(), nullable=False),
+        sa.Column("lease_boot_id", sa.String(), nullable=False),
+        sa.Column("lease_until_seconds", sa.Double(), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("finished_at", sa.DateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["study_id"], ["studies.id"], name=op.f("fk_jobs_study_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
+        sa.UniqueConstraint(
+            "study_id", "model", "model_sha256", "inputs_digest", name=op.f("uq_jobs_study_id")
+        ),
+    )
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.create_index("ix_jobs_claim", ["state", "priority", "virtual_time", "id"], unique=False)
 
     op.create_table(
         "series",
@@ -83,8 +127,7 @@ def upgrade() -> None:
         sa.Column("sop_instance_uid", sa.String(), nullable=False),
         sa.Column("sop_class_uid", sa.String(), nullable=False),
         sa.Column("transfer_syntax_uid", sa.String(), nullable=False),
-        sa.Column("body_part", sa.String(), nullable=False),
-        sa.Column("view_position", sa.String(), nullable=False),
+        sa.Column("header", sa.JSON(), nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("path", sa.String(), nullable=False),
@@ -100,35 +143,6 @@ def upgrade() -> None:
     with op.batch_alter_table("instances", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_instances_association_id"), ["association_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_instances_series_id"), ["series_id"], unique=False)
-
-    op.create_table(
-        "jobs",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("study_id", sa.Integer(), nullable=False),
-        sa.Column("instance_id", sa.Integer(), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("model", sa.String(), nullable=False),
-        sa.Column("model_sha256", sa.String(), nullable=False),
-        sa.Column("inputs_digest", sa.String(), nullable=False),
-        sa.Column("destinations", sa.JSON(), nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("reason", sa.String(), nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("worker", sa.String(), nullable=False),
-        sa.Column("token", sa.String(), nullable=False),
-        sa.Column("lease_boot_id", sa.String(), nullable=False),
-        sa.Column("lease_until_seconds", sa.Double(), nullable=False),
-        sa.Column("created_at", sa.DateTime(), nullable=False),
-        sa.Column("finished_at", sa.DateTime(), nullable=True),
-        sa.ForeignKeyConstraint(["instance_id"], ["instances.id"], name=op.f("fk_jobs_instance_id")),
-        sa.ForeignKeyConstraint(["study_id"], ["studies.id"], name=op.f("fk_jobs_study_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
-        sa.UniqueConstraint(
-            "study_id", "model", "model_sha256", "inputs_digest", name=op.f("uq_jobs_study_id")
-        ),
-    )
-    with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index("ix_jobs_state_id", ["state", "id"], unique=False)
 
     op.create_table(
         "results",
@@ -166,6 +180,20 @@ def upgrade() -> None:
         batch_op.create_index("ix_deliveries_state_due_at", ["state", "due_at"], unique=False)
 
     op.create_table(
+        "job_inputs",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("job_id", sa.Integer(), nullable=False),
+        sa.Column("instance_id", sa.Integer(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(["instance_id"], ["instances.id"], name=op.f("fk_job_inputs_instance_id")),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_inputs_job_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_job_inputs")),
+        sa.UniqueConstraint("job_id", "instance_id", "role", name=op.f("uq_job_inputs_job_id")),
+    )
+    with op.batch_alter_table("job_inputs", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_job_inputs_instance_id"), ["instance_id"], unique=False)
+
+    op.create_table(
         "events",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("at", sa.DateTime(), nullable=False),
@@ -195,6 +223,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_events_job_id"))
 
     op.drop_table("events")
+    with op.batch_alter_table("job_inputs", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_job_inputs_instance_id"))
+
+    op.drop_table("job_inputs")
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.drop_index("ix_deliveries_state_due_at")
 
@@ -203,10 +235,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_results_job_id"))
 
     op.drop_table("results")
-    with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.drop_index("ix_jobs_state_id")
-
-    op.drop_table("jobs")
     with op.batch_alter_table("instances", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_instances_series_id"))
         batch_op.drop_index(batch_op.f("ix_instances_association_id"))
@@ -217,8 +245,14 @@ def downgrade() -> None:
 
     op.drop_table("decisions")
     op.drop_table("series")
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.drop_index("ix_jobs_claim")
+
+    op.drop_table("jobs")
     with op.batch_alter_table("studies", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_studies_state"))
 
     op.drop_table("studies")
+    op.drop_table("senders")
+    op.drop_table("destinations")
     op.drop_table("associations")
