@@ -57,7 +57,7 @@ class WeightsPart(_Part):
 class InputPart(_Part):
     """What one input of a model must look like; an empty tuple accepts everything."""
 
-    level: Literal["instance"]
+    level: Literal["instance", "series"]
     required: bool = True
     modality: tuple[str, ...] = ()
     sop_class: tuple[SopClass, ...] = ()
@@ -73,7 +73,7 @@ class OutputPart(_Part):
     type: SctKeyword
     modifier: SctKeyword | None = None
     colour: tuple[Channel, Channel, Channel]
-    measure: tuple[Literal["area"], ...] = ()
+    measure: tuple[Literal["area", "volume", "mean_hu", "laa_950"], ...] = ()
 
 
 class ModelCard(_Part):

@@ -26,7 +26,8 @@ class Region:
     """A structure a model outlined: the name of one of its outputs and a mask on the source grid.
 
     `output` is a key of `[output.<name>]` in the model's `model.toml`, which holds the codes.
-    `mask` is (rows, columns) for a planar image, True inside the structure.
+    `mask` is (rows, columns) for a planar image and (slices, rows, columns) for a volume, True inside
+    the structure.
     """
 
     output: str

@@ -76,7 +76,7 @@ class Execution:
     def _encode(self, job: Job, source: Dataset, analysis: Analysis) -> tuple[ResultObject, ...]:
         """Encode the findings and check that every object belongs to the study it came from."""
         request = ResultRequest(
-            source=source,
+            sources=(source,),
             findings=analysis.findings,
             remarks=analysis.remarks,
             model=self._catalog[job.model].identity,

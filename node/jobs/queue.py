@@ -31,9 +31,9 @@ from node.vocabulary import ModelIdentity
 class JobOrder:
     """What a job is to do: run this model on these instances and send the results there.
 
-    `inputs` are (role, instance key) in the order the model wants them. `sender` is who sent them,
-    `priority` the lower the sooner. `inputs_digest` is the SHA-256 over the study UID and the inputs' contents; with the model's
-    identity it names the job, so the same order twice is one job.
+    `inputs` are (role, instance key) in the order the model wants them. `sender` is who sent them; the
+    lower the `priority`, the sooner. `inputs_digest` is the SHA-256 over the study UID and the inputs'
+    contents; with the model's identity it names the job, so the same order twice is one job.
     """
 
     study_id: int

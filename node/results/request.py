@@ -42,18 +42,23 @@ class NodeDevice:
 class ResultRequest:
     """Everything that decides the bytes of a job's result objects; equal requests give equal bytes.
 
-    `source` is the one instance the model saw; its pixel data may be missing. `remarks` are complete
-    sentences. `inputs_digest` is the SHA-256, in hex, over the study and its input instances.
+    `sources` are the instances the model saw, one for a planar image; their pixel data may be missing.
+    `remarks` are complete sentences. `inputs_digest` is the SHA-256, in hex, over the study and its input instances.
     `pinned_at` is the aware time of the job's row: the only time a result states as its own.
     """
 
-    source: Dataset
+    sources: tuple[Dataset, ...]
     findings: tuple[Finding, ...]
     remarks: tuple[str, ...]
     model: ModelIdentity
     inputs_digest: str
     pinned_at: datetime
     device: NodeDevice
+
+    @property
+    def source(self) -> Dataset:
+        """Return the instance that states whose study it is; all sources agree on that."""
+        return self.sources[0]
 
     @property
     def local_time(self) -> datetime:

@@ -73,7 +73,7 @@ def scene(tmp_path: Path) -> Scene:
     mask[10:30, 10:20] = True
     finding = Finding("lung", "Lung", sct("AnatomicalStructure"), sct("Lung"), None, (230, 120, 60), mask)
     request = ResultRequest(
-        source=archive.read(kept.path), findings=(finding,), remarks=(), model=MODEL, inputs_digest="1" * 64,
+        sources=(archive.read(kept.path),), findings=(finding,), remarks=(), model=MODEL, inputs_digest="1" * 64,
         pinned_at=datetime(2026, 1, 2, tzinfo=UTC), device=NodeDevice("RADNODE", "0"),
     )  # fmt: skip
     results = [

@@ -65,7 +65,7 @@ def request(source: Dataset, findings: Iterable[Finding], **facts: Any) -> Resul
         "pinned_at": datetime(2025, 3, 4, 5, 6, 7, 89, tzinfo=UTC),
         "device": NodeDevice("RADNODE", "0.1.0"),
     }
-    return ResultRequest(source=source, findings=tuple(findings), **(values | facts))
+    return ResultRequest(sources=(source,), findings=tuple(findings), **(values | facts))
 
 
 def two_lungs(shared: Path, **facts: Any) -> ResultRequest:

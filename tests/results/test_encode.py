@@ -208,7 +208,7 @@ def japanese(character_set: list[str], name: str) -> Dataset:
 )
 def test_a_name_in_the_characters_of_its_country_survives(character_set: list[str], name: str) -> None:
     made = small()
-    results = encoded(replace(made, source=japanese(character_set, name)))
+    results = encoded(replace(made, sources=(japanese(character_set, name),)))
     for result in results.values():
         assert result.SpecificCharacterSet == "ISO_IR 192"
         assert str(result.PatientName) == name
