@@ -24,6 +24,7 @@ from node.states import DeliveryState
 from node.studies.overview import describe_study, list_deliveries, list_studies
 from node.vocabulary import PeerAddress
 
+COMMITTED_SEED = 20261120  # repeats the weights that come with radnode
 CONFIG_FILES = ("node.toml", "peers.toml", "routes.toml")
 
 
@@ -205,7 +206,7 @@ def send(
     help="Where checkpoints, logs, weights and the evaluation go.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="How many epochs.  [default: the model's own]")
-@click.option("--seed", type=int, default=1, show_default=True, help="The seed of every random choice.")
+@click.option("--seed", type=int, default=COMMITTED_SEED, show_default=True, help="The seed of every random choice.")
 @click.option("--resume/--restart", default=True, show_default=True, help="Go on from a checkpoint in --output.")
 @click.option("--folder", "folders", type=_folder, multiple=True, help="A further folder that holds model folders.")
 def train(name: str, folders: tuple[Path, ...], **how: Any) -> None:

@@ -33,7 +33,7 @@ class Dealing:
     seed: int
 
 
-class AugmentedBatches(keras.utils.PyDataset):  # type: ignore[misc]
+class AugmentedBatches(keras.utils.PyDataset):
     """Every epoch shows each picture `repeats` times in a new order, each time varied anew.
 
     `epoch` is set by the fit loop, so that a resumed training sees what it would have seen.

@@ -10,7 +10,7 @@ import keras
 WATCHED = "val_dice"
 
 
-class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
+class EpochLog(keras.callbacks.Callback):
     """Adds one row for each epoch to a table that later epochs, also of a resumed run, extend."""
 
     def __init__(self, file: Path) -> None:

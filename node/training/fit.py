@@ -99,7 +99,7 @@ def _forget(output: Path) -> None:
         (output / name).unlink(missing_ok=True)
 
 
-class _SetEpoch(keras.callbacks.Callback):  # type: ignore[misc]
+class _SetEpoch(keras.callbacks.Callback):
     """Puts batches and dropout where an uninterrupted training has them when the epoch begins.
 
     Keras keeps no dropout state with the weights. Dropout draws once for each batch.
@@ -118,7 +118,7 @@ class _SetEpoch(keras.callbacks.Callback):  # type: ignore[misc]
                 state.assign([state[0], epoch * len(self._batches)])
 
 
-class _KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
+class _KeepBest(keras.callbacks.Callback):
     """Writes the weights whenever validation improves, and stops when it no longer does.
 
     What was best so far comes from the log, so it outlives an interruption.

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
-class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
+class ProgressBar(keras.callbacks.Callback):
     """A bar over the epochs with the Dice of both splits."""
 
     def __init__(self, epochs: int, console: Console | None = None) -> None:

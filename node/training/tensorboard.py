@@ -10,7 +10,7 @@ import tensorflow as tf
 from node.clock import Clock
 
 
-class EventLog(keras.callbacks.Callback):  # type: ignore[misc]
+class EventLog(keras.callbacks.Callback):
     """One event file per run in `folder`; each epoch adds its scores under their Keras names.
 
     Keras' own callback needs the tensorboard package, which a node has no other use for.
