@@ -10,7 +10,6 @@ from node.errors import ModelCardError
 from node.inference.loading import load_part
 from node.vocabulary import Pixels
 
-
 PIECE = 8  # images of a batch that are computed at once
 
 
