@@ -11,11 +11,22 @@ RadnodeError
       ContextMismatch  the C-STORE command names another SOP class than its context
     InstanceConflict   the same SOP Instance UID arrived with other content
   DatabaseBusy         another process holds the database; the sender should try again
+  DatabaseUnusable     the database file is damaged or not radnode's
   UnknownStudy         no study with this UID is in the database
   IllegalMove          a state was to change in a way `states.py` does not allow
   LeaseLost            another worker owns the job now
   StudyRefused         a study that does not fit a model; its reason goes to the operator
     PixelsRefused      pixel data that cannot be decoded or is not a grey-scale picture
+    SeriesRefused      the slices of a series do not form one volume
+      MissingGeometry  a slice does not say where it lies in the patient
+      SingleSlice      one slice, or none, where a volume is needed
+      MixedImages      slices that differ in size, pixel spacing, class or unit
+      MixedOrientation  slices that lie in different planes
+      MixedFramesOfReference  slices whose positions cannot be compared
+      RepeatedPositions  several slices at one place
+      GantryTilt       slices that are shifted sideways, as from a tilted gantry
+      UnevenSlices     a gap between slices, or steps that differ
+      SeveralVolumes   phases, echoes or the like that an attribute tells apart
     SpacingRefused     no trustworthy distance between pixels
     HeaderRefused      an instance lacks what its results must copy or refer to
     FindingRefused     a finding outlines nothing, or not on the grid of its source
@@ -73,6 +84,10 @@ class DatabaseBusy(RadnodeError):
     """Another process has held the database for too long; the sender should try again later."""
 
 
+class DatabaseUnusable(RadnodeError):
+    """The database file is damaged or not radnode's."""
+
+
 class UnknownStudy(RadnodeError):
     """No study with this UID is in the database."""
 
@@ -91,6 +106,46 @@ class StudyRefused(RadnodeError):
 
 class PixelsRefused(StudyRefused):
     """The pixel data cannot be decoded or is not a grey-scale picture."""
+
+
+class SeriesRefused(StudyRefused):
+    """The slices of a series do not form one volume."""
+
+
+class MissingGeometry(SeriesRefused):
+    """A slice does not say where it lies in the patient, or says so in a way that cannot be true."""
+
+
+class SingleSlice(SeriesRefused):
+    """There is one slice, or none, where a volume is needed."""
+
+
+class MixedImages(SeriesRefused):
+    """Slices differ in size, pixel spacing, class, series or unit."""
+
+
+class MixedOrientation(SeriesRefused):
+    """Slices lie in different planes."""
+
+
+class MixedFramesOfReference(SeriesRefused):
+    """Slices have positions that cannot be compared."""
+
+
+class RepeatedPositions(SeriesRefused):
+    """Several slices lie at one place."""
+
+
+class GantryTilt(SeriesRefused):
+    """Slices are shifted sideways against each other, as from a tilted gantry."""
+
+
+class UnevenSlices(SeriesRefused):
+    """There is a gap between slices, or their steps differ."""
+
+
+class SeveralVolumes(SeriesRefused):
+    """A series holds phases, echoes or the like, which the attribute named in the message tells apart."""
 
 
 class SpacingRefused(StudyRefused):

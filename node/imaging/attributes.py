@@ -54,3 +54,11 @@ class NumberReader:
                 "number; correct the header and send again"
             )
         return int(numbers[0])
+
+
+def words(header: Dataset, keyword: str) -> tuple[str, ...]:
+    """Return every value of a text attribute, such as ImageType; none if it is absent or empty."""
+    value = header.get(keyword)
+    if value is None or value == "":
+        return ()
+    return tuple(map(str, value)) if isinstance(value, MultiValue | list | tuple) else (str(value),)

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from node.errors import PixelsRefused
 from node.imaging.attributes import NumberReader
 from node.imaging.lookup import first_table
+from node.imaging.rescale import slope_and_intercept
 from node.vocabulary import Mask, Pixels
 
 Stored = NDArray[np.integer]
@@ -58,14 +59,20 @@ def display_pixels(stored: Stored, padding: Mask, dataset: Dataset) -> Pixels:
 def padding_mask(stored: Stored, dataset: Dataset) -> Mask:
     """Return where stored values are PixelPaddingValue, or lie between it and PixelPaddingRangeLimit.
 
-    Both are stored values, before any LUT (PS3.3 C.7.5.1.1.2).
+    Both are stored values, before any LUT (PS3.3 C.7.5.1.1.2). Where pixels are signed, a value that
+    was written as unsigned counts as the signed one of the same bits.
     """
     numbers = NumberReader(dataset, PixelsRefused)
     value, limit = numbers.whole("PixelPaddingValue"), numbers.whole("PixelPaddingRangeLimit")
     if value is None:
         return np.zeros(stored.shape, np.bool_)
-    ends = sorted((value, value if limit is None else limit))
+    ends = sorted(_as_stored(end, dataset) for end in (value, value if limit is None else limit))
     return np.asarray((stored >= ends[0]) & (stored <= ends[1]))
+
+
+def _as_stored(number: int, dataset: Dataset) -> int:
+    is_wrapped = dataset.PixelRepresentation == 1 and number >= 2 ** (dataset.BitsAllocated - 1)
+    return number - 2**dataset.BitsAllocated if is_wrapped else number
 
 
 def rescaled(stored: Stored, dataset: Dataset) -> Values:
@@ -74,16 +81,8 @@ def rescaled(stored: Stored, dataset: Dataset) -> Values:
     table = first_table(dataset, "ModalityLUTSequence")
     if table:
         return table.apply(values)
-    numbers = NumberReader(dataset, PixelsRefused)
-    slope, intercept = numbers.first("RescaleSlope"), numbers.first("RescaleIntercept")
-    if slope is None and intercept is None:
-        return values
-    if not slope or intercept is None:
-        raise PixelsRefused(
-            f"RescaleSlope: found {slope} with RescaleIntercept {intercept}, expected both and a slope that is "
-            "not 0; correct the header and send again"
-        )
-    return np.asarray(values * slope + intercept)
+    line = slope_and_intercept(dataset)
+    return values if line is None else np.asarray(values * line[0] + line[1])
 
 
 def _voi(values: Values, padding: Mask, dataset: Dataset) -> Values:

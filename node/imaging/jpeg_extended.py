@@ -15,8 +15,8 @@ def is_deep_jpeg(dataset: Dataset) -> bool:
     return dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsStored > 8
 
 
-def decode_deep_jpeg(dataset: Dataset) -> NDArray[np.uint16]:
-    """Return the stored values of the only frame, (rows, columns).
+def decode_deep_jpeg(dataset: Dataset, index: int = 0) -> NDArray[np.uint16]:
+    """Return the stored values of the frame with this index, counted from 0, as (rows, columns).
 
     GDCM decodes these streams as dcmtk does, to the last bit. Raises ValueError when the stream
     does not hold Rows by Columns unsigned values of one sample.
@@ -26,7 +26,7 @@ def decode_deep_jpeg(dataset: Dataset) -> NDArray[np.uint16]:
             f"SamplesPerPixel {dataset.SamplesPerPixel}, BitsAllocated {dataset.BitsAllocated} and "
             f"PixelRepresentation {dataset.PixelRepresentation}, expected 1, 16 and 0 for JPEG Extended"
         )
-    buffer = _gdcm_image(dataset).GetBuffer()
+    buffer = _gdcm_image(dataset, index).GetBuffer()
     if buffer is None:
         raise ValueError("GDCM cannot read the JPEG Extended stream")
     # GDCM hands bytes over as a str; surrogateescape gives them back unchanged.
@@ -34,9 +34,10 @@ def decode_deep_jpeg(dataset: Dataset) -> NDArray[np.uint16]:
     return values.reshape(dataset.Rows, dataset.Columns).astype(np.uint16)
 
 
-def _gdcm_image(dataset: Dataset) -> gdcm.Image:
+def _gdcm_image(dataset: Dataset, index: int) -> gdcm.Image:
     fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    fragment.SetByteStringValue(get_frame(dataset.PixelData, index, number_of_frames=frames))
     fragments = gdcm.SequenceOfFragments.New()
     fragments.AddFragment(fragment)
     pixel_data = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataset import Dataset
-from pydicom.pixels.utils import pixel_array
 
 from node.errors import PixelsRefused, SpacingRefused
 from node.imaging.attributes import NumberReader
+from node.imaging.decoding import decode_frame
 from node.imaging.image import PixelSpacing, PlanarImage
-from node.imaging.intensity import Stored, display_pixels, padding_mask
-from node.imaging.jpeg_extended import decode_deep_jpeg, is_deep_jpeg
+from node.imaging.intensity import display_pixels, padding_mask
 from node.imaging.spacing import pixel_spacing
 from node.vocabulary import Mask, Pixels
 
@@ -33,20 +31,6 @@ GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 COLOUR = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
 
 MOST_PIXELS = 100_000_000  # four times the largest detector: more is a mistake or an attack
-
-# What pydicom and its decoders raise on headers and streams that cannot be decoded.
-UNDECODABLE = (
-    AttributeError,
-    EOFError,
-    IndexError,
-    KeyError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
 
 
 def read_radiograph(dataset: Dataset) -> PlanarImage:
@@ -103,60 +87,16 @@ def _grey(dataset: Dataset) -> tuple[Pixels, Mask]:
     """Return the displayed pixels and the padding mask."""
     photometric = str(dataset.get("PhotometricInterpretation") or "none")
     if photometric in GREY:
-        stored = _decode(dataset)
+        stored = decode_frame(dataset)
         padding = padding_mask(stored, dataset)
         return display_pixels(stored, padding, dataset), padding
     if photometric in COLOUR:
-        grey = _equal_channels(_decode(dataset), photometric, dataset.BitsStored)
+        grey = _equal_channels(decode_frame(dataset), photometric, dataset.BitsStored)
         return grey, np.zeros(grey.shape, np.bool_)
     raise PixelsRefused(
         f"PhotometricInterpretation: found {photometric}, expected MONOCHROME1 or MONOCHROME2; send the original "
         "grey-scale image"
     )
-
-
-def _decode(dataset: Dataset) -> Stored:
-    """Return stored values as (rows, columns) or, in colour, (rows, columns, 3) RGB."""
-    _check_depth(dataset)
-    try:
-        return _decoded(dataset)
-    except UNDECODABLE as error:
-        syntax = uid.UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise PixelsRefused(
-            f"PixelData: cannot be decoded ({reason}), expected {dataset.Rows} by "
-            f"{dataset.Columns} pixels in {syntax.name or 'a stated transfer syntax'}; send the image again, "
-            "uncompressed if need be"
-        ) from error
-
-
-def _decoded(dataset: Dataset) -> NDArray[Any]:
-    if "PixelData" not in dataset:
-        raise PixelsRefused(
-            "PixelData: found none, expected the pixels of one frame; send the whole instance, not its header"
-        )
-    stored = decode_deep_jpeg(dataset) if is_deep_jpeg(dataset) else pixel_array(dataset)
-    if stored.shape[:2] != (dataset.Rows, dataset.Columns):
-        raise PixelsRefused(
-            f"PixelData: found {' by '.join(map(str, stored.shape))} values, expected {dataset.Rows} by "
-            f"{dataset.Columns}; send the image again, uncompressed if need be"
-        )
-    return stored
-
-
-def _check_depth(dataset: Dataset) -> None:
-    """Refuse bits whose place in the stored word is not the only one DICOM allows (PS3.5 8.1.1)."""
-    numbers = NumberReader(dataset, PixelsRefused)
-    allocated, stored, high = (numbers.whole(word) for word in ("BitsAllocated", "BitsStored", "HighBit"))
-    if allocated not in (8, 16, 32) or stored is None or not 1 < stored <= allocated:
-        raise PixelsRefused(
-            f"BitsStored: found {stored} of BitsAllocated {allocated}, expected 2 to 16 of 8 or 16; correct the "
-            "header and send again"
-        )
-    if high is not None and high != stored - 1:
-        raise PixelsRefused(
-            f"HighBit: found {high}, expected {stored - 1} (BitsStored - 1); correct the header and send again"
-        )
 
 
 def _equal_channels(colours: NDArray[Any], photometric: str, bits: int) -> Pixels:

@@ -16,7 +16,7 @@ Millimetres = NDArray[np.float64]
 
 
 class Unit(StrEnum):
-    """What a voxel's number means."""
+    """What a voxel's number means: HU, or stored values after the rescale that the header states."""
 
     HOUNSFIELD = "HU"
     STORED = "stored"
@@ -77,7 +77,8 @@ class Volume:
     """A series as voxels: (slices, rows, columns) in `unit`, in the order of position along the normal.
 
     `padding` is True where the scanner saw nothing (padding value, outside the field of view); such
-    voxels hold the lowest value of the rest. `sources` has one entry per slice.
+    voxels hold the lowest value of the rest. `sources` has one entry per slice, and none where the volume
+    was resampled or read from a file; `frame_of_reference_uid` is "" where a file does not know it.
     """
 
     voxels: Voxels

@@ -1,0 +1,100 @@
+"""Brings a volume to another grid in the patient, and a mask made there back to the grid it came from."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+
+from node.imaging.itk import direction_of, to_image
+from node.imaging.volume import Grid, Volume, Voxels
+from node.vocabulary import Mask
+
+SAME_WITHIN_MM = 1e-6
+
+
+class Interpolation(Enum):
+    """How a value between voxels is found."""
+
+    NEAREST = SimpleITK.sitkNearestNeighbor
+    LINEAR = SimpleITK.sitkLinear
+    BSPLINE = SimpleITK.sitkBSpline
+
+
+def grid_with_spacing(grid: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
+    """Return a grid over the same box and along the same axes, with other (slice, row, column) distances.
+
+    Voxels are counted to the nearest whole number, at least one; what does not divide is shared
+    between both ends.
+    """
+    old = np.array(grid.spacing_mm)
+    new = np.array(spacing_mm, np.float64)
+    shape = np.maximum(1, np.rint(np.array(grid.shape) * old / new)).astype(int)
+    directions = np.array(grid.steps_mm) / old[:, np.newaxis]
+    first = (np.array(grid.shape) * old - shape * new) / 2 + (new - old) / 2
+    origin = np.array(grid.origin_mm) + first @ directions
+    steps = directions * new[:, np.newaxis]
+    return Grid(
+        shape=(int(shape[0]), int(shape[1]), int(shape[2])),
+        origin_mm=(float(origin[0]), float(origin[1]), float(origin[2])),
+        steps_mm=tuple((float(step[0]), float(step[1]), float(step[2])) for step in steps),
+    )
+
+
+def resample_volume(volume: Volume, grid: Grid, interpolation: Interpolation = Interpolation.LINEAR) -> Volume:
+    """Return the volume on another grid, in its own type and unit.
+
+    Voxels outside the old grid are padding and hold the lowest value. The result comes from no slice,
+    so `sources` is empty, unless the grid is the same.
+    """
+    if is_same_grid(volume.grid, grid):
+        return volume
+    lowest = float(volume.voxels.min())
+    values = _resample(volume.voxels.astype(np.float32, copy=False), volume.grid, grid, interpolation, lowest)
+    unseen = _resample(volume.padding.astype(np.uint8), volume.grid, grid, Interpolation.NEAREST, 1)
+    padding = unseen.astype(np.bool_)
+    values[padding] = lowest
+    return Volume(_like(volume.voxels, values), grid, volume.unit, padding, (), volume.frame_of_reference_uid)
+
+
+def mask_to_grid(mask: Mask, from_grid: Grid, to_grid: Grid) -> Mask:
+    """Return a mask of one grid on another; on the same grid it is returned as it is.
+
+    A voxel belongs to the mask where linear interpolation between voxel centres gives at least a half;
+    outside `from_grid` nothing does.
+    """
+    if is_same_grid(from_grid, to_grid):
+        return mask.copy()
+    share = _resample(mask.astype(np.float32), from_grid, to_grid, Interpolation.LINEAR, 0)
+    return np.asarray(share >= 0.5)
+
+
+def is_same_grid(grid: Grid, other: Grid) -> bool:
+    """Say whether two grids have the same voxels in the same places."""
+    return grid.shape == other.shape and np.allclose(grid.affine, other.affine, 0, SAME_WITHIN_MM)
+
+
+def _resample(
+    voxels: NDArray[Any], from_grid: Grid, to_grid: Grid, interpolation: Interpolation, outside: float
+) -> NDArray[Any]:
+    filter_ = SimpleITK.ResampleImageFilter()
+    slices, rows, columns = to_grid.shape
+    slice_mm, row_mm, column_mm = to_grid.spacing_mm
+    filter_.SetSize((columns, rows, slices))
+    filter_.SetOutputSpacing((column_mm, row_mm, slice_mm))
+    filter_.SetOutputOrigin(to_grid.origin_mm)
+    filter_.SetOutputDirection(direction_of(to_grid))
+    filter_.SetInterpolator(interpolation.value)
+    filter_.SetDefaultPixelValue(outside)
+    return np.asarray(SimpleITK.GetArrayFromImage(filter_.Execute(to_image(voxels, from_grid))))
+
+
+def _like(voxels: Voxels, values: NDArray[np.float32]) -> Voxels:
+    """Return the values in the type of the voxels, rounded and kept within it."""
+    if voxels.dtype == np.float32:
+        return values
+    limits = np.iinfo(np.int16)
+    return np.clip(np.rint(values), limits.min, limits.max).astype(np.int16)

@@ -1,0 +1,131 @@
+"""Reads the instances of a series into a volume: sorted, rescaled slice by slice, refused if uneven."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from node.errors import MixedImages, PixelsRefused
+from node.imaging.decoding import decode_frames
+from node.imaging.geometry import Stack
+from node.imaging.intensity import padding_mask
+from node.imaging.rescale import filler_mask
+from node.imaging.slices import Slice, slices_of
+from node.imaging.splitting import SplitKey, split_slices, stack_slices
+from node.imaging.volume import Volume, Voxels
+from node.vocabulary import Mask
+
+_INT16 = np.iinfo(np.int16)
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+MOST_VOXELS = 4_000_000_000  # 4000 slices of 1000 by 1000: more is a mistake or an attack
+
+
+def read_volume(datasets: Sequence[Dataset]) -> Volume:
+    """Return the one volume that the instances of a series form, whatever their order.
+
+    CT is in HU, everything else in stored values after the header's rescale. Voxels are int16 where
+    every value is whole and fits, else float32. Raises a SeriesRefused that names what keeps the slices
+    from being a volume (SeveralVolumes names the attribute that splits it), and PixelsRefused for pixel
+    data that cannot be used.
+    """
+    slices = slices_of(datasets)
+    return build_volume(slices, stack_slices(slices))
+
+
+def read_volumes(datasets: Sequence[Dataset]) -> dict[SplitKey, Volume]:
+    """Return every volume of a series, split as `split_slices` does; single images are left out.
+
+    Raises like `read_volume`, except that several volumes are welcome.
+    """
+    parts = split_slices(slices_of(datasets))
+    return {key: build_volume(part, stack_slices(part)) for key, part in parts.items() if len(part) > 1}
+
+
+def build_volume(slices: Sequence[Slice], stack: Stack) -> Volume:
+    """Decode slices into their places on the grid of the stack."""
+    ordered = [slices[index] for index in stack.order]
+    unit = ordered[0].rescale.unit
+    for part in ordered:
+        if part.rescale.unit is not unit:
+            raise MixedImages(
+                f"{part.name}: RescaleType: found {part.rescale.unit} values, expected {unit} as in "
+                f"{ordered[0].name}; send values of one unit in a series"
+            )
+    _check_amount(stack.grid.shape)
+    filling = _Filling(stack.grid.shape)
+    for places in _by_instance(ordered).values():
+        indices = [ordered[place].index for place in places]
+        for place, stored in zip(places, decode_frames(ordered[places[0]].dataset, indices), strict=True):
+            filling.put(place, stored, ordered[place])
+    voxels, padding = filling.finish()
+    return Volume(
+        voxels=voxels,
+        grid=stack.grid,
+        unit=unit,
+        padding=padding,
+        sources=tuple(part.source for part in ordered),
+        frame_of_reference_uid=ordered[0].plane.frame_of_reference_uid,
+    )
+
+
+def _check_amount(shape: tuple[int, int, int]) -> None:
+    if math.prod(shape) > MOST_VOXELS:
+        raise PixelsRefused(
+            f"Rows: found {shape[0]} slices of {shape[1]} by {shape[2]} pixels, expected at most {MOST_VOXELS} voxels; "
+            "send the series as the scanner made it"
+        )
+
+
+def _by_instance(ordered: Sequence[Slice]) -> dict[int, list[int]]:
+    """Return the places in the volume of each instance's frames, by frame index, so each is decoded in one go."""
+    places: dict[int, list[int]] = {}
+    for place, part in enumerate(ordered):
+        places.setdefault(id(part.dataset), []).append(place)
+    return {key: sorted(found, key=lambda place: ordered[place].index) for key, found in places.items()}
+
+
+class _Filling:
+    """A volume being filled: int16 until a slice does not fit, then float32."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self._voxels: Voxels = np.zeros(shape, np.int16)
+        self._padding: Mask = np.zeros(shape, np.bool_)
+        self._lowest = np.inf
+
+    def put(self, place: int, stored: NDArray[Any], part: Slice) -> None:
+        """Rescale one slice by its own line and keep it, apart from what the scanner did not see."""
+        values = part.rescale.apply(stored)
+        padding = padding_mask(stored, part.dataset) | filler_mask(values, part.rescale.unit)
+        seen = values[~padding]
+        values[padding] = 0
+        self._padding[place] = padding
+        if seen.size:
+            low, high = float(seen.min()), float(seen.max())
+            self._lowest = min(self._lowest, low)
+            self._widen_unless(part.rescale.is_whole and low >= _INT16.min and high <= _INT16.max)
+            if max(-low, high) > _FLOAT32_MAX:
+                raise PixelsRefused(
+                    f"{part.name}: RescaleSlope: found values up to {max(-low, high):g}, expected values that fit 32 "
+                    "bits; correct the header and send again"
+                )
+        self._voxels[place] = values
+
+    def finish(self) -> tuple[Voxels, Mask]:
+        """Return the voxels, with the lowest value seen where there was nothing to see, and where that was."""
+        if not np.isfinite(self._lowest):
+            raise PixelsRefused(
+                "PixelPaddingValue: found nothing but padding in the whole series, expected a picture; look at the "
+                "series at the modality"
+            )
+        self._voxels[self._padding] = self._lowest
+        return self._voxels, self._padding
+
+    def _widen_unless(self, fits: bool) -> None:
+        if not fits and self._voxels.dtype != np.float32:
+            self._voxels = self._voxels.astype(np.float32)

@@ -1,0 +1,123 @@
+"""One slice of a series before it is a volume: its header, its place, and where its pixels are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from pydicom import uid
+from pydicom.dataset import Dataset
+
+from node.errors import MixedImages, PixelsRefused, SeriesRefused
+from node.imaging.attributes import NumberReader
+from node.imaging.geometry import Plane, read_plane
+from node.imaging.multiframe import MULTIFRAME_CLASSES, frame_headers
+from node.imaging.rescale import Rescale, read_rescale
+from node.imaging.volume import SliceSource, Unit
+
+SINGLE_FRAME_CLASSES = frozenset({uid.CTImageStorage, uid.MRImageStorage, uid.PositronEmissionTomographyImageStorage})
+
+MOST_BITS = 16  # float32, the widest type of a volume, holds whole numbers of up to 24 bits exactly
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A single-frame instance, or one frame of a multi-frame one, with the header of its own.
+
+    `header` states what holds for this slice as a single-frame instance would; `dataset` has the pixel
+    data, of which this is the frame with that `index`, counted from 0.
+    """
+
+    dataset: Dataset
+    header: Dataset
+    index: int
+    source: SliceSource
+
+    @property
+    def name(self) -> str:
+        """Return what a refusal calls it."""
+        frame = "" if self.source.frame_number is None else f"frame {self.source.frame_number} of "
+        return f"{frame}instance {self.source.sop_instance_uid}"
+
+    @cached_property
+    def plane(self) -> Plane:
+        """Return where it lies; raises MissingGeometry."""
+        return read_plane(self.header, self.name)
+
+    @cached_property
+    def rescale(self) -> Rescale:
+        """Return how its stored values become HU or other numbers; raises PixelsRefused."""
+        rescale = read_rescale(self.header)
+        _check_grey(self.header, rescale.unit)
+        return rescale
+
+
+def slices_of(datasets: Sequence[Dataset]) -> list[Slice]:
+    """Return the slices of the instances of one series, in the order given.
+
+    Raises PixelsRefused for a class that has no slices, MixedImages when there are several classes or
+    series, and SeriesRefused when a part of a concatenation is missing.
+    """
+    for keyword in ("SeriesInstanceUID", "SOPClassUID"):
+        values = {str(dataset.get(keyword) or "") for dataset in datasets}
+        if len(values) > 1:
+            raise MixedImages(
+                f"{keyword}: found {len(values)} different ones in {len(datasets)} instances, expected the instances "
+                "of one series and class; choose one series"
+            )
+    _check_concatenation(datasets)
+    return [part for dataset in datasets for part in _slices(dataset)]
+
+
+def _slices(dataset: Dataset) -> list[Slice]:
+    sop_class = uid.UID(str(dataset.get("SOPClassUID") or ""))
+    name = str(dataset.get("SOPInstanceUID") or "")
+    if sop_class in MULTIFRAME_CLASSES:
+        headers = frame_headers(dataset)
+        return [Slice(dataset, header, index, SliceSource(name, index + 1)) for index, header in enumerate(headers)]
+    if sop_class not in SINGLE_FRAME_CLASSES:
+        raise PixelsRefused(
+            f"SOPClassUID: found {sop_class.name or 'none'}, expected slices of CT, MR or PET, single-frame, "
+            "enhanced or legacy converted; route this series to a model made for it"
+        )
+    frames = NumberReader(dataset, PixelsRefused).whole("NumberOfFrames")
+    if frames not in (None, 1):
+        raise PixelsRefused(
+            f"NumberOfFrames: found {frames} in a {sop_class.name}, expected 1; send each slice as an instance"
+        )
+    return [Slice(dataset, dataset, 0, SliceSource(name))]
+
+
+def _check_grey(header: Dataset, unit: Unit) -> None:
+    """Refuse colour, too many bits, and inverted pictures, except where HU say what a number means."""
+    photometric = str(header.get("PhotometricInterpretation") or "none")
+    allowed = ("MONOCHROME2", "MONOCHROME1") if unit is Unit.HOUNSFIELD else ("MONOCHROME2",)
+    if photometric not in allowed:
+        raise PixelsRefused(
+            f"PhotometricInterpretation: found {photometric}, expected {' or '.join(allowed)}; send the original images"
+        )
+    bits = NumberReader(header, PixelsRefused).whole("BitsStored")
+    if bits is None or bits > MOST_BITS:
+        raise PixelsRefused(
+            f"BitsStored: found {bits}, expected at most {MOST_BITS}; send the images as the scanner made them"
+        )
+
+
+def _check_concatenation(datasets: Sequence[Dataset]) -> None:
+    """Refuse a concatenation (PS3.3 C.7.6.16.2.2.4) of which a part is missing; whole ones are joined."""
+    parts: dict[str, set[int]] = {}
+    totals: dict[str, int] = {}
+    for dataset in datasets:
+        whole = str(dataset.get("ConcatenationUID") or "")
+        if whole:
+            numbers = NumberReader(dataset, SeriesRefused)
+            parts.setdefault(whole, set()).add(numbers.whole("InConcatenationNumber") or 0)
+            totals[whole] = max(totals.get(whole, 0), numbers.whole("InConcatenationTotalNumber") or 0)
+    for whole, numbers_found in parts.items():
+        expected = totals[whole] or max(numbers_found)
+        if numbers_found != set(range(1, expected + 1)):
+            raise SeriesRefused(
+                f"InConcatenationNumber: found parts {sorted(numbers_found)}, expected 1 to {expected}; send every "
+                "part of the concatenation"
+            )
