@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import pydicom.uid
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from node.errors import ModelCardError, WeightsMismatch
+from node.configuration import check_tables, read_configuration
+from node.errors import ModelCardError, SettingsError, WeightsMismatch
+from node.selector import InputSelector
 from node.vocabulary import ModelIdentity
 
 _CODE_FILES = ("model.toml", "*.py", "*.h5", "*.keras")
 _PACKAGE = Path(__file__).resolve().parent
-
-
-def _check_sop_class(keyword: str) -> str:
-    """Refuse a SOP class that pydicom does not know by this keyword."""
-    if not isinstance(getattr(pydicom.uid, keyword, None), pydicom.uid.UID):
-        raise ValueError("expected a keyword of pydicom.uid, such as CTImageStorage")
-    return keyword
 
 
 def _check_code(keyword: str) -> str:
@@ -38,7 +31,15 @@ def _check_code(keyword: str) -> str:
     return keyword
 
 
-SopClass = Annotated[str, AfterValidator(_check_sop_class)]
+def _check_inputs(inputs: Mapping[str, InputSelector]) -> Mapping[str, InputSelector]:
+    """Refuse inputs that could not make a job, or jobs of two sizes."""
+    if not any(wanted.required for wanted in inputs.values()):
+        raise ValueError("expected a table [input.<name>] that is required")
+    if len({wanted.level for wanted in inputs.values()}) > 1:
+        raise ValueError("expected the same level in every [input.<name>]")
+    return inputs
+
+
 SctKeyword = Annotated[str, AfterValidator(_check_code)]
 Channel = Annotated[int, Field(ge=0, le=255)]
 
@@ -54,15 +55,10 @@ class WeightsPart(_Part):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class InputPart(_Part):
-    """What one input of a model must look like; an empty tuple accepts everything."""
+class LimitsPart(_Part):
+    """What a job of this model may take, where that differs from node.toml."""
 
-    level: Literal["instance", "series"]
-    required: bool = True
-    modality: tuple[str, ...] = ()
-    sop_class: tuple[SopClass, ...] = ()
-    body_part: tuple[str, ...] = ()
-    view_position: tuple[str, ...] = ()
+    deadline_seconds: Annotated[float, Field(gt=0)] | None = None
 
 
 class OutputPart(_Part):
@@ -86,8 +82,9 @@ class ModelCard(_Part):
     task: Literal["segmentation"]
     status: Literal["released", "experimental"]
     weights: WeightsPart
-    input: Mapping[str, InputPart]
+    input: Annotated[Mapping[str, InputSelector], AfterValidator(_check_inputs)]
     output: Mapping[str, OutputPart]
+    limits: LimitsPart = LimitsPart()
     scores: Mapping[str, Any]
 
 
@@ -118,16 +115,9 @@ class Model:
         return self.folder / self.card.weights.file
 
     @property
-    def input_role(self) -> str:
-        """Return the name of the only input."""
-        (role,) = self.card.input
-        return role
-
-    @property
-    def input(self) -> InputPart:
-        """Return what an instance must look like to be this model's input."""
-        (part,) = self.card.input.values()
-        return part
+    def level(self) -> Literal["instance", "series"]:
+        """Return what makes one job: an instance or a series of each input."""
+        return next(iter(self.card.input.values())).level
 
     def check_weights(self) -> None:
         """Raise WeightsMismatch unless the weights file is the one model.toml names."""
@@ -181,21 +171,17 @@ def bundled_config() -> Path:
 def read_card(card_file: Path) -> ModelCard:
     """Read and check one model.toml; raises ModelCardError that names the key, what was found and expected."""
     try:
-        card = ModelCard.model_validate(tomllib.loads(card_file.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ModelCardError(f"{card_file}: not valid TOML: {error}") from error
-    except ValidationError as error:
-        lines = (
-            f"{card_file}: {'.'.join(map(str, e['loc']))}: found {e['input']!r}; {e['msg']}"
-            for e in error.errors()
-        )
-        raise ModelCardError("\n".join(lines)) from error
+        file = read_configuration(card_file, "every model folder has one")
+    except SettingsError as error:
+        raise ModelCardError(str(error)) from error
+    card, faults = check_tables(ModelCard, file)
+    if card is None:
+        raise ModelCardError("\n".join(faults))
     if card.name != card_file.parent.name:
         raise ModelCardError(
-            f"{card_file}: name: found {card.name!r}; expected the folder's, {card_file.parent.name!r}"
+            f"{file.at(('name',))}: name: found {card.name!r}; expected the folder's, {card_file.parent.name!r}; "
+            "rename one of them"
         )
-    if len(card.input) != 1:
-        raise ModelCardError(f"{card_file}: input: found {len(card.input)} tables; expected one [input.<name>]")
     return card
 
 

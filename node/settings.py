@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from node.configuration import ConfigurationFile, check_tables, closest, read_configuration
 from node.errors import SettingsError
-from node.vocabulary import PeerAddress
+from node.selector import Selector
+from node.vocabulary import PeerAddress, ResultProfile
 
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")
+# The format of the log is chosen before there are settings; the rest is for the tests.
+_NO_SETTINGS = {"RADNODE_LOG_FORMAT", "RADNODE_SHARED", "RADNODE_NO_SKIPS", "RADNODE_OHIF_PYTHON"}
 SENDER = "sender"
 
 
@@ -25,16 +31,22 @@ def _check_ae_title(title: str) -> str:
     return title
 
 
-def _check_regex(pattern: str) -> str:
+def _check_network(network: str) -> str:
+    """Refuse what is neither an IP address nor a network such as 10.1.2.0/24."""
+    ip_network(network)
+    return network
+
+
+def _is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches a listener at `host`."""
     try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from error
-    return pattern
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 AETitle = Annotated[str, AfterValidator(_check_ae_title)]
-Regex = Annotated[str, AfterValidator(_check_regex)]
+Network = Annotated[str, AfterValidator(_check_network)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -60,13 +72,21 @@ class DicomSection(_Section):
     host: str = "127.0.0.1"
     port: Port = 11112
     max_associations: Count = 64
+    max_associations_per_peer: Count = 32
+    accept: Literal["auto", "known", "anyone"] = "auto"
     drain_seconds: Seconds = 30.0
+
+    @property
+    def accepts_anyone(self) -> bool:
+        """Return whether peers that peers.toml does not name may send; by default on loopback only."""
+        return self.accept == "anyone" or (self.accept == "auto" and _is_loopback(self.host))
 
 
 class ArchiveSection(_Section):
-    """How much disk stays free."""
+    """How much disk stays free, and how long what has been delivered is kept."""
 
     reserve_mb: Annotated[int, Field(ge=0)] = 512
+    keep_days: Annotated[float, Field(ge=0)] = 0.0
 
     @property
     def reserve_bytes(self) -> int:
@@ -78,6 +98,7 @@ class GatheringSection(_Section):
     """When a study counts as complete."""
 
     quiet_seconds: Annotated[float, Field(ge=0)] = 5.0
+    gap_seconds: Annotated[float, Field(ge=0)] = 60.0
 
 
 class WorkersSection(_Section):
@@ -106,6 +127,9 @@ class Peer(_Section):
     host: str
     port: Annotated[int, Field(ge=1, le=65535)]
     quiet_seconds: Annotated[float, Field(ge=0)] | None = None
+    calls_from: tuple[Network, ...] = ()
+    results: ResultProfile = ResultProfile.ARCHIVE
+    doctor_store: bool = False
 
     @property
     def address(self) -> PeerAddress:
@@ -113,17 +137,27 @@ class Peer(_Section):
         return PeerAddress(self.ae_title, self.host, self.port)
 
 
-class Rule(_Section):
-    """One rule of routes.toml: which model runs on what, and where its results go."""
+class Priority(StrEnum):
+    """How soon a rule's jobs are run, the soonest first."""
+
+    STAT = "stat"
+    URGENT = "urgent"
+    ROUTINE = "routine"
+
+    @property
+    def rank(self) -> int:
+        """Return the same as the number of a job's row: the lower, the sooner."""
+        return list(Priority).index(self)
+
+
+class Rule(Selector):
+    """One rule of routes.toml: which model runs on what, how soon, and where its results go."""
 
     name: Annotated[str, Field(min_length=1)]
     model: Annotated[str, Field(min_length=1)]
     destination: Annotated[tuple[str, ...], Field(min_length=1)]
-    modality: tuple[str, ...] = ()
-    body_part: tuple[str, ...] = ()
-    sop_class: tuple[str, ...] = ()
-    description: Regex = ""
-    sender: tuple[str, ...] = ()
+    priority: Priority = Priority.ROUTINE
+    enabled: bool = True
 
 
 class _NodeFile(_Section):
@@ -152,12 +186,27 @@ class Settings(_NodeFile):
         """Return the known peer that calls itself `ae_title`."""
         return next((peer for peer in self.peers.values() if peer.ae_title == ae_title), None)
 
+    def peer_name(self, destination: str) -> str:
+        """Return the name in peers.toml of a delivery's destination; one that names no peer stays as it is.
+
+        A result that returns to its sender goes to "sender:" and the sender's AE title.
+        """
+        title = destination.removeprefix(f"{SENDER}:")
+        if title == destination:
+            return destination
+        return next((name for name, peer in self.peers.items() if peer.ae_title == title), destination)
+
     def quiet_seconds_of(self, ae_title: str) -> float:
         """Return how long after the last instance of this sender a study is complete."""
         peer = self.peer_with_title(ae_title)
         if peer is None or peer.quiet_seconds is None:
             return self.gathering.quiet_seconds
         return peer.quiet_seconds
+
+    @property
+    def enabled_rules(self) -> tuple[Rule, ...]:
+        """Return the rules that are not switched off."""
+        return tuple(rule for rule in self.rules if rule.enabled)
 
 
 class _PeersFile(_Section):
@@ -174,21 +223,23 @@ _File = TypeVar("_File", bound=_Section)
 def load_settings(node_file: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     """Read node.toml and, beside it, peers.toml and routes.toml; the environment goes first.
 
-    Paths are relative to the folder of `node_file`. Raises SettingsError that names the file, the
-    key, what was found and what was expected.
+    Paths are relative to the folder of `node_file`. Raises SettingsError with one line for every
+    fault in the three files and the environment: where, which key, what was found and expected.
     """
     folder = node_file.resolve().parent
-    tables = _override(_read_toml(node_file), environment)
-    node = _parse(_NodeFile, tables, node_file)
-    peers = _parse(_PeersFile, _read_toml(folder / "peers.toml"), folder / "peers.toml").peer
-    rules = _parse(_RoutesFile, _read_toml(folder / "routes.toml"), folder / "routes.toml").rule
-    _check_destinations(rules, peers, folder / "routes.toml")
-    section = node.node
+    problems = list(_unknown_variables(environment))
+    node = _read(_NodeFile, node_file, problems, environment)
+    peers = _read(_PeersFile, folder / "peers.toml", problems)
+    routes = _read(_RoutesFile, folder / "routes.toml", problems)
+    problems += _faults_of_rules(routes, peers)
+    if problems or not (node.content and peers.content and routes.content):
+        raise SettingsError("\n".join(problems))
+    section = node.content.node
     section = section.model_copy(
         update={"data": folder / section.data, "models": tuple(folder / m for m in section.models)}
     )
-    parts = {name: getattr(node, name) for name in _NodeFile.model_fields if name != "node"}
-    return Settings(node=section, peers=peers, rules=rules, **parts)
+    parts = {name: getattr(node.content, name) for name in _NodeFile.model_fields if name != "node"}
+    return Settings(node=section, peers=peers.content.peer, rules=routes.content.rule, **parts)
 
 
 def variable_name(section: str, key: str) -> str:
@@ -196,47 +247,74 @@ def variable_name(section: str, key: str) -> str:
     return f"RADNODE_{key}".upper() if section == "node" else f"RADNODE_{section}_{key}".upper()
 
 
-def _override(tables: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Read(Generic[_File]):
+    """One of the three files, and its checked content unless that has faults."""
+
+    file: ConfigurationFile
+    content: _File | None
+
+
+def _read(
+    kind: type[_File], path: Path, problems: list[str], environment: Mapping[str, str] | None = None
+) -> _Read[_File]:
+    """Read and check one file; what is wrong with it is added to `problems`."""
+    try:
+        file = read_configuration(path, "`radnode init DIR` writes one to start from")
+    except SettingsError as error:
+        problems.append(str(error))
+        return _Read(ConfigurationFile(path, {}, {}), None)
+    file = _override(file, environment or {})
+    content, faults = check_tables(kind, file)
+    problems += faults
+    return _Read(file, content)
+
+
+def _override(file: ConfigurationFile, environment: Mapping[str, str]) -> ConfigurationFile:
     """Put the environment's values in place of the file's."""
-    for section, field in _NodeFile.model_fields.items():
-        assert field.annotation is not None
-        for key in field.annotation.model_fields:
-            value = environment.get(variable_name(section, key))
-            if value is not None:
-                tables.setdefault(section, {})[key] = value.split(os.pathsep) if key == "models" else value
-    return tables
+    tables = {name: dict(table) if isinstance(table, dict) else table for name, table in file.tables.items()}
+    origins = dict(file.origins)
+    for variable, (section, key) in _known_variables().items():
+        value = environment.get(variable)
+        if value is not None and isinstance(tables.setdefault(section, {}), dict):
+            tables[section][key] = value.split(os.pathsep) if key == "models" else value
+            origins[(section, key)] = f"environment variable {variable}"
+    return ConfigurationFile(file.path, tables, origins)
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: no such file; `radnode init DIR` writes one to start from") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+def _known_variables() -> dict[str, tuple[str, str]]:
+    """Map every variable to the section and key of node.toml that it overrides."""
+    return {
+        variable_name(section, key): (section, key)
+        for section, field in _NodeFile.model_fields.items()
+        for key in getattr(field.annotation, "model_fields", ())
+    }
 
 
-def _parse(kind: type[_File], tables: dict[str, Any], path: Path) -> _File:
-    try:
-        return kind.model_validate(tables)
-    except ValidationError as error:
-        lines = (
-            f"{path}: {'.'.join(map(str, e['loc']))}: found {e['input']!r}; {e['msg']}" for e in error.errors()
-        )
-        raise SettingsError("\n".join(lines)) from error
+def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    """Name what begins with RADNODE_ and overrides nothing: most likely a setting that is mistyped."""
+    known = _known_variables()
+    for variable in sorted(environment):
+        if variable.startswith("RADNODE_") and variable not in {*known, *_NO_SETTINGS}:
+            hint = closest(variable, list(known), "RADNODE_")
+            yield f"environment variable {variable}: no setting has this name; {hint}"
 
 
-def _check_destinations(rules: tuple[Rule, ...], peers: Mapping[str, Peer], path: Path) -> None:
-    known = {SENDER, *peers}
-    for rule in rules:
+def _faults_of_rules(routes: _Read[_RoutesFile], peers: _Read[_PeersFile]) -> Iterator[str]:
+    """Name each destination that is no peer and each rule whose name is taken."""
+    if routes.content is None or peers.content is None:
+        return
+    names: set[str] = set()
+    known = {SENDER, *peers.content.peer}
+    for number, rule in enumerate(routes.content.rule):
+        at = routes.file.at(("rule", number, "destination"))
         for destination in rule.destination:
             if destination not in known:
-                expected = ", ".join(sorted(known))
-                raise SettingsError(
-                    f"{path}: rule {rule.name!r}: destination: found {destination!r}; expected one of "
-                    f"{expected}; add [peer.{destination}] to peers.toml"
+                yield (
+                    f"{at}: rule {rule.name!r}: destination: found {destination!r}; expected one of "
+                    f"{', '.join(sorted(known))}; add [peer.{destination}] to peers.toml"
                 )
-    names = [rule.name for rule in rules]
-    for name in names:
-        if names.count(name) > 1:
-            raise SettingsError(f"{path}: rule {name!r}: found twice; every rule needs a name of its own")
+        if rule.name in names:
+            at = routes.file.at(("rule", number, "name"))
+            yield f"{at}: rule {rule.name!r}: found twice; every rule needs a name of its own; rename one"
+        names.add(rule.name)

@@ -37,8 +37,10 @@ def test_the_bundled_models_are_found() -> None:
         ('type = "Lung"', 'type = "Lugn"', r"output\.\w+\.type: found 'Lugn'; .*keyword of pydicom\.sr\.codedict"),
         ('"ComputedRadiographyImageStorage"', '"CRImage"', r"input\.image\.sop_class\.1: found 'CRImage'"),
         ('task = "segmentation"', 'task = "guessing"', r"task: found 'guessing'"),
-        ("schema = 1", "schema = 2", r"schema: found 2"),
-        ('title = "', 'titel = "', r"titel: found .*Extra inputs"),
+        ("schema = 1", "schema = 2", r"model\.toml:3: schema: found 2"),
+        ("required = true", "required = false", r"input: found .*expected a table \[input\.<name>\] that is required"),
+        ('view_position = ["PA"', 'kernel = "("\nview_position = ["PA"', r"image\.kernel: found '\('; not a"),
+        ('title = "', 'titel = "', r"model\.toml:5: titel: found .*did you mean title\?"),
         (f'name = "{NAME}"', 'name = "chest_dx_other"', r"found 'chest_dx_other'; expected the folder's"),
         ("[weights]", "[weights", r"not valid TOML"),
     ],
@@ -84,3 +86,15 @@ def test_two_folders_with_the_same_model_are_refused(folder: Path) -> None:
 def test_a_missing_folder_of_models_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelCardError, match="no such folder"):
         Catalog([tmp_path / "absent"])
+
+
+def test_a_model_may_have_several_inputs_of_one_level(folder: Path) -> None:
+    second = '[input.lateral]\nlevel = "instance"\nrequired = false\nchoose = "latest"\n\n[output.lung]'
+    card = read_card(spoil(folder, "[output.lung]", second))
+    assert [(name, wanted.required) for name, wanted in card.input.items()] == [("image", True), ("lateral", False)]
+    assert Catalog([folder.parent])[NAME].level == "instance"
+
+
+def test_inputs_of_two_levels_are_refused(folder: Path) -> None:
+    with pytest.raises(ModelCardError, match="expected the same level in every"):
+        read_card(spoil(folder, "[output.lung]", '[input.prior]\nlevel = "series"\n\n[output.lung]'))

@@ -8,6 +8,7 @@ import pytest
 from node.catalog import bundled_config
 from node.errors import SettingsError
 from node.settings import Rule, Settings, load_settings, variable_name
+from node.vocabulary import ResultProfile
 
 SECTIONS = {
     name: field.annotation
@@ -72,9 +73,9 @@ def test_the_data_folder_is_relative_to_the_file_that_names_it(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        ("[dicom]\nport = 70000", r"node\.toml: dicom\.port: found 70000; .*65535"),
-        ("[dicom]\nprot = 104", r"node\.toml: dicom\.prot: found 104; Extra"),
-        ("[node]\nae_title = 'SEVENTEEN LETTERS'", r"node\.ae_title: found 'SEVENTEEN LETTERS'; .*1 to 16"),
+        ("[dicom]\nport = 70000", r"node\.toml:2: dicom\.port: found 70000; expected less than or equal to 65535"),
+        ("[dicom]\nprot = 104", r"node\.toml:2: dicom\.prot: found 104; this key is unknown; did you mean port\?"),
+        ("[node]\nae_title = 'SEVENTEEN LETTERS'", r"toml:2: node\.ae_title: found 'SEVENTEEN LETTERS'; .*1 to 16"),
         ("[node]\nae_title = 'A\\B'", r"AE title is 1 to 16 printable characters without backslash"),
         ("[dicom\nport = 1", r"node\.toml: not valid TOML"),
     ],
@@ -89,13 +90,14 @@ def test_a_wrong_value_is_reported_with_file_key_found_and_expected(
 def test_a_destination_that_is_no_peer_is_reported_with_the_peers_there_are(tmp_path: Path) -> None:
     rule = "[[rule]]\nname = 'r'\nmodel = 'm'\ndestination = ['PASC']\n"
     peers = "[peer.PACS]\nae_title = 'P'\nhost = 'h'\nport = 104\n"
-    with pytest.raises(SettingsError, match=r"rule 'r': destination: found 'PASC'; expected one of PACS, sender"):
+    message = r"routes\.toml:4: rule 'r': destination: found 'PASC'; expected one of PACS, sender; add \[peer\.PASC\]"
+    with pytest.raises(SettingsError, match=message):
         load_settings(write_config(tmp_path, peers=peers, routes=rule), {})
 
 
 def test_two_rules_of_one_name_are_refused(tmp_path: Path) -> None:
     rule = "[[rule]]\nname = 'r'\nmodel = 'm'\ndestination = ['sender']\n"
-    with pytest.raises(SettingsError, match="rule 'r': found twice"):
+    with pytest.raises(SettingsError, match=r"routes\.toml:6: rule 'r': found twice"):
         load_settings(write_config(tmp_path, routes=rule + rule), {})
 
 
@@ -109,3 +111,54 @@ def test_a_peer_may_have_a_quiet_time_of_its_own(tmp_path: Path) -> None:
     settings = load_settings(write_config(tmp_path, peers=peers), {})
     assert settings.quiet_seconds_of("FAST") == 0.5
     assert settings.quiet_seconds_of("OTHER") == settings.gathering.quiet_seconds
+
+
+def test_every_fault_of_all_three_files_and_the_environment_is_said_at_once(tmp_path: Path) -> None:
+    config = write_config(
+        tmp_path,
+        node="[dicom]\nport = 70000\n[workers]\ncount = 0\n",
+        peers="[peer.PACS]\nae_title = 'P'\nhost = 'h'\n",
+        routes="[[rule]]\nname = 'r'\nmodel = 'm'\ndestination = ['sender']\nkernel = '('\n",
+    )
+    with pytest.raises(SettingsError) as caught:
+        load_settings(config, {"RADNODE_WORKERS_THREADS": "many", "RADNODE_DICOM_PROT": "1"})
+    places = [line.split(": found")[0].split(": no setting")[0].replace(f"{tmp_path}/", "")
+              for line in str(caught.value).splitlines()]
+    assert places == [
+        "environment variable RADNODE_DICOM_PROT",
+        "node.toml:2: dicom.port",
+        "node.toml:4: workers.count",
+        "environment variable RADNODE_WORKERS_THREADS: workers.threads",
+        "peers.toml:1: peer.PACS.port",
+        "routes.toml:5: rule.0.kernel",
+    ]
+
+
+def test_a_variable_that_is_no_setting_is_named_with_the_one_it_resembles(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"RADNODE_DICOM_PROT: no setting .*did you mean RADNODE_DICOM_PORT\?"):
+        load_settings(write_config(tmp_path), {"RADNODE_DICOM_PROT": "104"})
+
+
+def test_variables_of_other_programs_are_left_alone(tmp_path: Path) -> None:
+    assert load_settings(write_config(tmp_path), {"PATH": "/bin", "RADNODEX": "1"}).rules == ()
+
+
+def test_two_missing_files_are_both_named(tmp_path: Path) -> None:
+    (tmp_path / "node.toml").write_text("")
+    with pytest.raises(SettingsError, match=r"(?s)peers\.toml: no such file.*routes\.toml: no such file"):
+        load_settings(tmp_path / "node.toml", {})
+
+
+def test_a_rule_may_be_urgent_or_switched_off(tmp_path: Path) -> None:
+    rule = "[[rule]]\nname = '{0}'\nmodel = 'm'\ndestination = ['sender']\n{1}\n"
+    routes = rule.format("a", "priority = 'stat'") + rule.format("b", "enabled = false")
+    first, second = load_settings(write_config(tmp_path, routes=routes), {}).rules
+    assert (first.priority.rank, second.priority.rank) == (0, 2)
+    assert (first.enabled, second.enabled) == (True, False)
+
+
+def test_a_peer_gets_everything_unless_its_results_are_named(tmp_path: Path) -> None:
+    peer = "[peer.{0}]\nae_title = '{0}'\nhost = 'h'\nport = 104\n{1}\n"
+    peers = peer.format("PACS", "") + peer.format("VIEWER", "results = 'ohif'")
+    known = load_settings(write_config(tmp_path, peers=peers), {}).peers
+    assert (known["PACS"].results, known["VIEWER"].results) == (ResultProfile.ARCHIVE, ResultProfile.OHIF)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from node.catalog import Catalog
 from node.clock import Clock
@@ -23,21 +24,32 @@ from node.database import (
 )
 from node.jobs.progress import derive_progress
 from node.jobs.queue import JobOrder, add_job, cancel_job
-from node.settings import SENDER, Rule, Settings
+from node.settings import SENDER, Priority, Settings
 from node.states import JobState, StudyState
-from node.studies.rules import Traits, judge
+from node.studies.combination import JobInputs
+from node.studies.completion import Evidence, Patience, judge_completion, weigh_evidence
+from node.studies.selection import ChosenJob, Selection, apply_rules
+from node.studies.traits import IndexedInstance, IndexedSeries
+
+# Stands in a study's row for the boot when a person has declared it complete.
+COMPLETED_BY_HAND = "completed by hand"
+
+# RequestedProcedurePriority (0040,1003) that makes a job go sooner than its rule says.
+_RAISED = {"STAT": Priority.STAT, "HIGH": Priority.URGENT}
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """A model chosen for an instance, and where its results go."""
+@dataclass
+class _Wanted:
+    """One job that a study needs, whichever rules asked for it."""
 
-    instance: Instance
+    inputs: JobInputs
     model: str
+    rank: int
+    destinations: set[str] = field(default_factory=set)
 
 
 class Assembly:
-    """Completes studies that have gone quiet, applies the rules and queues the jobs."""
+    """Completes studies by the evidence there is, applies the rules and queues the jobs."""
 
     def __init__(self, database: Database, settings: Settings, catalog: Catalog, clock: Clock) -> None:
         """Check that every rule names an installed model; raises ModelCardError."""
@@ -45,122 +57,153 @@ class Assembly:
         self._settings = settings
         self._catalog = catalog
         self._clock = clock
-        for rule in settings.rules:
-            catalog[rule.model]
+        self._inputs = {rule.model: catalog[rule.model].card.input for rule in settings.rules}
+        self._weighed: dict[int, tuple[object, Evidence]] = {}
 
     def complete_quiet_studies(self) -> int:
         """Complete every study whose evidence says that all of it has arrived; return how many."""
         with self._database.reading() as session:
-            receiving = session.scalars(select(Study.id).where(Study.state == StudyState.RECEIVING)).all()
-        return sum(self._complete_if_quiet(study_id) for study_id in receiving)
+            receiving = session.scalars(select(Study).where(Study.state == StudyState.RECEIVING)).all()
+            ripe = [study.id for study in receiving if self._why_complete(session, study)]
+        self._weighed = {study.id: self._weighed[study.id] for study in receiving if study.id in self._weighed}
+        return sum(self._complete(study_id) for study_id in ripe)
 
-    def _complete_if_quiet(self, study_id: int) -> bool:
+    def _complete(self, study_id: int) -> bool:
         with self._database.writing() as session:
             study = session.get_one(Study, study_id)
-            if study.state != StudyState.RECEIVING or not self._is_quiet(session, study):
+            reason = self._why_complete(session, study)
+            if study.state != StudyState.RECEIVING or not reason:
                 return False
             study.move(StudyState.COMPLETE)
             study.revision += 1
-            record_event(session, self._clock.now(), EventName.STUDY_COMPLETE, study, revision=study.revision)
-            self._queue_jobs(session, study, self._decide(session, study))
+            event = {"revision": study.revision, "reason": reason}
+            record_event(session, self._clock.now(), EventName.STUDY_COMPLETE, study, **event)
+            selection = apply_rules(self._settings.rules, self._inputs, index_study(session, study))
+            self._record_decisions(session, study, selection)
+            self._queue_jobs(session, study, selection)
             derive_progress(session, study)
             return True
 
-    def _is_quiet(self, session: Session, study: Study) -> bool:
-        """Evidence first, timer last: no open association brings it and its sender's quiet time passed."""
-        senders = session.scalars(
-            select(Association)
-            .join(Instance, Instance.association_id == Association.id)
-            .join(Series)
-            .where(Series.study_id == study.id)
-            .distinct()
-        ).all()
-        if any(association.closed_at is None for association in senders):
-            return False
+    def _why_complete(self, session: Session, study: Study) -> str | None:
+        """Return the reason why a study is complete, or None: open associations first, the timer last."""
+        if study.last_instance_boot_id == COMPLETED_BY_HAND:
+            return "completed by a person"
+        if session.scalar(_associations_of(study).where(Association.closed_at.is_(None)).limit(1)):
+            return None
         if study.last_instance_boot_id != self._clock.boot_id:
-            return True
-        quiet = max((self._settings.quiet_seconds_of(a.calling_ae_title) for a in senders), default=0.0)
-        return self._clock.boot_seconds() - study.last_instance_seconds >= quiet
+            return "the machine was started again since its last instance"
+        senders = session.scalars(_associations_of(study)).all()
+        quiet = max((self._settings.quiet_seconds_of(sender.calling_ae_title) for sender in senders), default=0.0)
+        patience = Patience(quiet, self._settings.gathering.gap_seconds)
+        silent = self._clock.boot_seconds() - study.last_instance_seconds
+        return judge_completion(self._evidence(session, study), silent, patience)
 
-    def _decide(self, session: Session, study: Study) -> dict[_Choice, set[str]]:
-        """Try every rule on every group of like instances, store why, and return what was chosen."""
-        chosen: dict[_Choice, set[str]] = defaultdict(set)
-        for series in study.series:
-            for traits, instances in _like_instances(series).items():
-                for rule in self._settings.rules:
-                    if self._judge(session, series, rule, (traits, instances)):
-                        for instance in instances:
-                            chosen[_Choice(instance, rule.model)] |= _destinations(rule, instance)
-        return chosen
+    def _evidence(self, session: Session, study: Study) -> Evidence:
+        """Weigh what has arrived, once after each arrival."""
+        count = session.scalar(select(func.count(Instance.id)).join(Series).where(Series.study_id == study.id))
+        arrival = (study.last_instance_seconds, count)
+        known = self._weighed.get(study.id)
+        if known is None or known[0] != arrival:
+            known = (arrival, weigh_evidence(index_study(session, study)))
+            self._weighed[study.id] = known
+        return known[1]
 
-    def _judge(
-        self, session: Session, series: Series, rule: Rule, group: tuple[Traits, list[Instance]]
-    ) -> bool:
-        traits, instances = group
-        verdict = judge(rule, self._catalog[rule.model].input, traits)
-        decision = Decision(
-            study=series.study,
-            series=series,
-            revision=series.study.revision,
-            rule=rule.name,
-            instance_count=len(instances),
-            is_match=verdict.is_match,
-            reasons=list(verdict.reasons),
-            decided_at=self._clock.now(),
+    def _record_decisions(self, session: Session, study: Study, selection: Selection) -> None:
+        series = {one.series_instance_uid: one.id for one in study.series}
+        session.add_all(
+            Decision(
+                study_id=study.id,
+                series_id=series[decision.series_instance_uid],
+                revision=study.revision,
+                rule=decision.rule,
+                instance_count=decision.instances,
+                is_match=decision.is_match,
+                reasons=list(decision.reasons),
+                decided_at=self._clock.now(),
+            )
+            for decision in selection.decisions
         )
-        session.add(decision)
-        return verdict.is_match
 
-    def _queue_jobs(self, session: Session, study: Study, chosen: dict[_Choice, set[str]]) -> None:
+    def _queue_jobs(self, session: Session, study: Study, selection: Selection) -> None:
         """Queue what is new, and cancel what an earlier revision queued and this one does not want."""
-        wanted = {(choice.model, digest_inputs(study, [choice.instance])) for choice in chosen}
+        wanted = _merge(study, selection.jobs)
         for job in study.jobs:
             if job.state == JobState.QUEUED and (job.model, job.inputs_digest) not in wanted:
                 cancel_job(session, self._clock, job, f"not wanted by revision {study.revision}")
-        for choice, destinations in chosen.items():
-            add_job(session, self._clock, self._order(study, choice, destinations))
+        for (_, digest), new in wanted.items():
+            add_job(session, self._clock, self._order(study, digest, new))
 
-    def _order(self, study: Study, choice: _Choice, destinations: set[str]) -> JobOrder:
+    def _order(self, study: Study, digest: str, wanted: _Wanted) -> JobOrder:
+        inputs = wanted.inputs.instances
         return JobOrder(
             study_id=study.id,
-            inputs=((self._catalog[choice.model].input_role, choice.instance.id),),
-            sender=choice.instance.association.calling_ae_title,
-            priority=0,
+            inputs=tuple((role, instance.number) for role, instance in inputs),
+            sender=inputs[0][1].sender,
+            priority=wanted.rank,
             revision=study.revision,
-            model=self._catalog[choice.model].identity,
-            inputs_digest=digest_inputs(study, [choice.instance]),
-            destinations=tuple(sorted(destinations)),
+            model=self._catalog[wanted.model].identity,
+            inputs_digest=digest,
+            destinations=tuple(sorted(wanted.destinations)),
         )
 
 
-def digest_inputs(study: Study, instances: list[Instance]) -> str:
-    """Return the SHA-256 that names these inputs: the study UID and each instance's UID and content."""
-    parts = sorted(f"{instance.sop_instance_uid} {instance.sha256}" for instance in instances)
-    return hashlib.sha256("\n".join([study.study_instance_uid, *parts]).encode()).hexdigest()
+def index_study(session: Session, study: Study) -> list[IndexedSeries]:
+    """Return what the index holds of a study's series; results of our own that came back are left out."""
+    instances = session.scalars(
+        select(Instance)
+        .join(Instance.series)
+        .where(Series.study_id == study.id, Instance.is_own_result.is_(False))
+        .options(joinedload(Instance.association), contains_eager(Instance.series))
+        .order_by(Series.id, Instance.id)
+    )
+    series: dict[str, list[IndexedInstance]] = defaultdict(list)
+    for instance in instances:
+        series[instance.series.series_instance_uid].append(_indexed(instance))
+    return [IndexedSeries(uid, tuple(images)) for uid, images in series.items()]
 
 
-def _like_instances(series: Series) -> dict[Traits, list[Instance]]:
-    """Group a series' instances by what rules look at; our own results are left out."""
-    groups: dict[Traits, list[Instance]] = defaultdict(list)
-    for instance in series.instances:
-        if not instance.is_own_result:
-            groups[_traits(series, instance)].append(instance)
-    return groups
+def digest_inputs(study_instance_uid: str, inputs: JobInputs) -> str:
+    """Return the SHA-256 that names these inputs: the study UID, and each instance's role, UID and content."""
+    parts = sorted(f"{role} {instance.sop_instance_uid} {instance.sha256}" for role, instance in inputs.instances)
+    return hashlib.sha256("\n".join([study_instance_uid, *parts]).encode()).hexdigest()
 
 
-def _traits(series: Series, instance: Instance) -> Traits:
-    return Traits(
-        modality=series.modality,
-        body_part=str(instance.header.get("BodyPartExamined", "")),
+def _associations_of(study: Study) -> Select[Association]:
+    bringing = select(Instance.association_id).join(Series).where(Series.study_id == study.id)
+    return select(Association).where(Association.id.in_(bringing))
+
+
+def _indexed(instance: Instance) -> IndexedInstance:
+    return IndexedInstance(
+        number=instance.id,
+        sop_instance_uid=instance.sop_instance_uid,
+        sha256=instance.sha256,
         sop_class_uid=instance.sop_class_uid,
-        view_position=str(instance.header.get("ViewPosition", "")),
-        study_description=series.study.description,
-        series_description=series.description,
-        calling_ae_title=instance.association.calling_ae_title,
+        sender=instance.association.calling_ae_title,
+        sender_address=instance.association.calling_address,
+        header=instance.header,
     )
 
 
-def _destinations(rule: Rule, instance: Instance) -> set[str]:
-    """Name the destinations; the sender is named by its AE title until delivery looks it up."""
-    sender = f"{SENDER}:{instance.association.calling_ae_title}"
-    return {sender if destination == SENDER else destination for destination in rule.destination}
+def _merge(study: Study, chosen: Iterable[ChosenJob]) -> dict[tuple[str, str], _Wanted]:
+    """Make one of the jobs that several rules ask for alike: the soonest, with every destination."""
+    wanted: dict[tuple[str, str], _Wanted] = {}
+    for job in chosen:
+        key = (job.rule.model, digest_inputs(study.study_instance_uid, job.inputs))
+        one = wanted.setdefault(key, _Wanted(job.inputs, job.rule.model, job.rule.priority.rank))
+        one.rank = min(one.rank, _rank(job))
+        one.destinations |= _destinations(job)
+    return wanted
+
+
+def _rank(job: ChosenJob) -> int:
+    """Return how soon a job goes: as its rule says, or sooner where an instance was asked for urgently."""
+    raised = {_RAISED[i.priority].rank for _, i in job.inputs.instances if i.priority in _RAISED}
+    return min({job.rule.priority.rank} | raised)
+
+
+def _destinations(job: ChosenJob) -> set[str]:
+    """Name the destinations; a sender is named by its AE title until delivery looks it up."""
+    senders = {f"{SENDER}:{instance.sender}" for _, instance in job.inputs.instances}
+    named = set(job.rule.destination)
+    return (named - {SENDER}) | senders if SENDER in named else named

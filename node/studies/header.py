@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import struct
+from collections.abc import Iterable
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 
 INDEXED_KEYWORDS = (
     "AcquisitionNumber",
+    "AnatomicRegionSequence",
     "BodyPartExamined",
     "Columns",
     "ContrastBolusAgent",
@@ -30,9 +36,11 @@ INDEXED_KEYWORDS = (
     "NumberOfFrames",
     "NumberOfSeriesRelatedInstances",
     "NumberOfStudyRelatedInstances",
+    "NumberOfStudyRelatedSeries",
     "NumberOfTemporalPositions",
     "PatientOrientation",
     "PixelSpacing",
+    "ProcedureCodeSequence",
     "ProtocolName",
     "RepetitionTime",
     "RequestedProcedurePriority",
@@ -40,8 +48,10 @@ INDEXED_KEYWORDS = (
     "ScanOptions",
     "ScanningSequence",
     "SequenceName",
+    "SeriesDate",
     "SeriesDescription",
     "SeriesNumber",
+    "SeriesTime",
     "SliceThickness",
     "SpacingBetweenSlices",
     "StationName",
@@ -51,19 +61,92 @@ INDEXED_KEYWORDS = (
 )
 
 
+# What an enhanced instance states once for all frames, or for each, in place of its own level (PS3.3 C.7.6.16).
+_GROUP_KEYWORDS = (
+    "ConvolutionKernel",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+)
+_POSITION = "ImagePositionPatient"
+
+
+# What pydicom raises on a value that is not of its VR.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    NotImplementedError,
+    BytesLengthException,
+    struct.error,
+)
+
+
 def select_header(header: Dataset) -> dict[str, Any]:
-    """Return the indexed attributes an instance states, by keyword: text, numbers, or lists of them."""
-    return {keyword: _plain(header[keyword].value) for keyword in INDEXED_KEYWORDS if _is_stated(header, keyword)}
+    """Return the indexed attributes an instance states, by keyword: text, numbers, or lists of them.
+
+    A value that cannot be read counts as not stated. A code is written SCHEME:VALUE. Attributes of
+    functional groups are those all frames share, or else of the first frame; the positions of its
+    frames are a list under `ImagePositionPatient`.
+    """
+    found = _select(header, INDEXED_KEYWORDS)
+    shared = _items(header, "SharedFunctionalGroupsSequence")
+    frames = _items(header, "PerFrameFunctionalGroupsSequence")
+    for frame in [*shared, *frames[:1]]:
+        for group in _first_items(frame):
+            found = _select(group, _GROUP_KEYWORDS) | found
+    positions = [stated[_POSITION] for frame in frames for stated in _positions(frame)]
+    return found | ({_POSITION: positions} if positions else {})
 
 
-def _is_stated(header: Dataset, keyword: str) -> bool:
-    return keyword in header and header[keyword].value not in (None, "", [])
+def _select(header: Dataset, keywords: Iterable[str]) -> dict[str, Any]:
+    found = {keyword: _read(header, keyword) for keyword in keywords}
+    return {keyword: value for keyword, value in found.items() if value not in (None, "", [])}
+
+
+def _read(header: Dataset, keyword: str) -> Any:
+    """Return a value as JSON can hold it; None when it is absent, empty or cannot be read."""
+    try:
+        return _plain(header[keyword].value) if keyword in header else None
+    except _UNREADABLE:
+        return None
+
+
+def _items(header: Dataset, keyword: str) -> list[Dataset]:
+    try:
+        return list(header.get(keyword) or ())
+    except _UNREADABLE:
+        return []
+
+
+def _first_items(frame: Dataset) -> list[Dataset]:
+    """Return the first item of each functional group."""
+    return [element.value[0] for element in frame if element.VR == "SQ" and element.value]
+
+
+def _positions(frame: Dataset) -> list[dict[str, Any]]:
+    stated = [_select(item, (_POSITION,)) for item in _items(frame, "PlanePositionSequence")]
+    return [position for position in stated if position]
 
 
 def _plain(value: Any) -> Any:
-    """Return the value as JSON can hold it."""
+    """Return the value as JSON can hold it; raises ValueError for a number that is none."""
+    if value is None:
+        return None
+    if isinstance(value, Sequence):
+        return [_code(item) for item in value]
     if isinstance(value, MultiValue | list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, int):
         return int(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("neither JSON nor a comparison can hold what is no number")
     return float(value) if isinstance(value, float) else str(value)
+
+
+def _code(item: Dataset) -> str:
+    """Write a code as SCHEME:VALUE (PS3.3 8.2); a long code or a URN is its value too."""
+    value = item.get("CodeValue") or item.get("LongCodeValue") or item.get("URNCodeValue") or ""
+    return f"{item.get('CodingSchemeDesignator', '')}:{value}"

@@ -136,15 +136,18 @@ class InstanceIndex:
         return study
 
     def _reopen(self, session: Session, study: Study, received: ReceivedInstance) -> None:
-        """Note the arrival; a study that states two patients is held, a complete one gathers again."""
+        """Note the arrival: a study that states two patients is held, a complete one gathers again.
+
+        A held one gathers when it is released; one that a person cancelled stays cancelled.
+        """
         study.last_instance_boot_id = self._clock.boot_id
         study.last_instance_seconds = self._clock.boot_seconds()
-        if study.state == StudyState.HELD:
-            return
         if study_identity(received.header).patient_id != study.patient_id:
             reason = "its instances state more than one PatientID; nothing is analysed or sent"
             hold_study(session, self._clock, study, reason)
-        elif study.state != StudyState.RECEIVING:
+        if study.state == StudyState.HELD:
+            study.held_from = str(StudyState.RECEIVING)
+        elif study.state not in {StudyState.RECEIVING, StudyState.CANCELLED}:
             study.move(StudyState.RECEIVING)
 
     def _close(self, session: Session, association: Association, how: str) -> None:

@@ -46,6 +46,7 @@ class DecisionLine:
 
     revision: int
     rule: str
+    series: str
     series_instance_uid: str
     instances: int
     is_match: bool
@@ -174,11 +175,18 @@ def _series_line(series: Series) -> SeriesLine:
     )
 
 
+def _series_title(series: Series) -> str:
+    """Name a series by number, modality and description."""
+    number = series.instances[0].header.get("SeriesNumber", "") if series.instances else ""
+    return " ".join(str(part) for part in (number, series.modality, series.description) if part != "")
+
+
 def _decision_lines(study: Study) -> list[DecisionLine]:
     return [
         DecisionLine(
             revision=decision.revision,
             rule=decision.rule,
+            series=_series_title(decision.series),
             series_instance_uid=decision.series.series_instance_uid,
             instances=decision.instance_count,
             is_match=decision.is_match,

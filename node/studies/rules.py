@@ -1,84 +1,138 @@
-"""Rules: which like instances of a series a model wants, and the reason either way."""
+"""Criteria: what a selector asks of like instances and of their series, and a sentence for each."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pydicom.uid import UID
+from node.selector import Range, Selector
+from node.studies.positions import slice_spacing_mm
+from node.studies.traits import IndexedInstance, Traits
 
-from node.catalog import InputPart
-from node.settings import Rule
+# A criterion of Selector, and what it is called in a sentence.
+_LISTS = {
+    "modality": "Modality",
+    "body_part": "BodyPartExamined",
+    "anatomy": "AnatomicRegionSequence",
+    "procedure": "ProcedureCodeSequence",
+    "sop_class": "SOP class",
+    "view_position": "ViewPosition",
+    "laterality": "laterality",
+    "image_type": "ImageType",
+    "scan_options": "ScanOptions",
+    "scanning_sequence": "ScanningSequence",
+    "manufacturer": "Manufacturer",
+    "manufacturer_model": "ManufacturerModelName",
+    "station": "StationName",
+    "sender": "sender",
+    "sender_address": "sender's address",
+    "orientation": "orientation",
+}
+_PATTERNS = {
+    "study_description": "StudyDescription",
+    "series_description": "SeriesDescription",
+    "protocol": "ProtocolName",
+    "kernel": "ConvolutionKernel",
+}
+_RANGES = {
+    "slice_thickness_mm": ("SliceThickness", " mm"),
+    "pixel_spacing_mm": ("PixelSpacing", " mm"),
+    "echo_time_ms": ("EchoTime", " ms"),
+    "repetition_time_ms": ("RepetitionTime", " ms"),
+    "field_strength_tesla": ("MagneticFieldStrength", " T"),
+}
 
 
 @dataclass(frozen=True)
-class Traits:
-    """What rules look at; instances of a series that share all of it are decided as one."""
+class Check:
+    """One criterion that was looked at: whether it is met, and what was found and expected."""
 
-    modality: str
-    body_part: str
-    sop_class_uid: str
-    view_position: str
-    study_description: str
-    series_description: str
-    calling_ae_title: str
-
-    @property
-    def sop_class(self) -> str:
-        """Return the SOP class by keyword, or its UID when it has none."""
-        return UID(self.sop_class_uid).keyword or self.sop_class_uid
+    is_met: bool
+    sentence: str
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Whether everything asked for was found, and one sentence for each thing looked at."""
+def check_instance(selector: Selector, traits: Traits, owner: str = "") -> list[Check]:
+    """Look at every criterion on a single instance, also after one has failed.
 
-    is_match: bool
-    reasons: tuple[str, ...]
-
-
-def judge(rule: Rule, wanted: InputPart, traits: Traits) -> Verdict:
-    """Try a rule, then the input its model wants, on instances with these traits.
-
-    Every criterion is looked at, also after one has failed, so that the stored reasons are whole.
+    `owner` ends each sentence and says whose criterion it is.
     """
-    checks = [*_check_rule(rule, traits), *_check_input(rule.model, wanted, traits)]
-    reasons = tuple(sentence for _, sentence in checks)
-    return Verdict(all(is_met for is_met, sentence in checks), reasons or ("the rule asks for nothing",))
+    checks = [*_check_lists(selector, traits), *_check_texts(selector, traits), *_check_numbers(selector, traits)]
+    return [Check(check.is_met, check.sentence + owner) for check in checks]
 
 
-_Check = tuple[bool, str]
+def check_series(selector: Selector, instances: Sequence[IndexedInstance], owner: str = "") -> list[Check]:
+    """Look at every criterion on the chosen instances of a series together."""
+    checks = []
+    if selector.slices is not None:
+        checks.append(_in_range("slices", float(count_slices(instances)), selector.slices, ""))
+    if selector.slice_spacing_mm is not None:
+        found = slice_spacing_mm([instance.header for instance in instances])
+        checks.append(_in_range("distance between slices", found, selector.slice_spacing_mm, " mm"))
+    return [Check(check.is_met, check.sentence + owner) for check in checks]
 
 
-def _check_rule(rule: Rule, traits: Traits) -> Iterable[_Check]:
-    yield from _one_of("Modality", traits.modality, rule.modality)
-    yield from _one_of("BodyPartExamined", traits.body_part, rule.body_part)
-    yield from _one_of("SOP class", traits.sop_class, rule.sop_class)
-    yield from _one_of("sender", traits.calling_ae_title, rule.sender)
-    if rule.description:
-        texts = (traits.study_description, traits.series_description)
-        is_met = any(re.search(rule.description, text, re.IGNORECASE) for text in texts)
-        yield is_met, f"description {_quote(texts)} {_verb(is_met)} {rule.description!r}"
+def count_slices(instances: Iterable[IndexedInstance]) -> int:
+    """Count the images: every frame of a multi-frame instance is one."""
+    return sum(instance.frames for instance in instances)
 
 
-def _check_input(model: str, wanted: InputPart, traits: Traits) -> Iterable[_Check]:
-    owner = f" (model {model})"
-    yield from _one_of("Modality", traits.modality, wanted.modality, owner)
-    yield from _one_of("BodyPartExamined", traits.body_part, wanted.body_part, owner)
-    yield from _one_of("SOP class", traits.sop_class, wanted.sop_class, owner)
-    yield from _one_of("ViewPosition", traits.view_position, wanted.view_position, owner)
+def _check_lists(selector: Selector, traits: Traits) -> Iterator[Check]:
+    for criterion, name in _LISTS.items():
+        expected: tuple[str, ...] = getattr(selector, criterion)
+        if expected:
+            found = getattr(traits, criterion)
+            yield _one_of(name, found if isinstance(found, tuple) else (found or "",), expected)
 
 
-def _one_of(name: str, found: str, expected: tuple[str, ...], owner: str = "") -> Iterable[_Check]:
-    """Check one value against a list, ignoring case; an empty list asks for nothing."""
-    if expected:
-        is_met = found.casefold() in {value.casefold() for value in expected}
-        yield is_met, f"{name} {found!r} {_verb(is_met)} {_quote(expected)}{owner}"
+def _check_texts(selector: Selector, traits: Traits) -> Iterator[Check]:
+    if selector.description:
+        yield _search("description", (traits.study_description, traits.series_description), selector.description)
+    for criterion, name in _PATTERNS.items():
+        pattern: str = getattr(selector, criterion)
+        if pattern:
+            yield _search(name, (getattr(traits, criterion),), pattern)
+
+
+def _check_numbers(selector: Selector, traits: Traits) -> Iterator[Check]:
+    for criterion, (name, unit) in _RANGES.items():
+        expected: Range | None = getattr(selector, criterion)
+        if expected is not None:
+            yield _in_range(name, getattr(traits, criterion), expected, unit)
+    if selector.contrast is not None:
+        is_met = traits.contrast == selector.contrast
+        wanted = "a contrast agent" if selector.contrast else "no contrast agent"
+        yield Check(is_met, f"ContrastBolusAgent {traits.contrast_agent!r} {_verb(is_met)} {wanted}")
+
+
+def _one_of(name: str, found: tuple[str, ...], expected: tuple[str, ...]) -> Check:
+    """Check values against a list, ignoring case; with "!" a value must be none of them."""
+    values = {value.casefold() for value in found} or {""}
+    wanted = [value for value in expected if not value.startswith("!")]
+    unwanted = [value.removeprefix("!") for value in expected if value.startswith("!")]
+    is_met = not wanted or any(value.casefold() in values for value in wanted)
+    is_met = is_met and not any(value.casefold() in values for value in unwanted)
+    asked = " and ".join(filter(None, [_quote(wanted), f"not {_quote(unwanted)}" if unwanted else ""]))
+    return Check(is_met, f"{name} {_spell(found)} {_verb(is_met)} {asked}")
+
+
+def _search(name: str, texts: tuple[str, ...], pattern: str) -> Check:
+    is_met = any(re.search(pattern, text, re.IGNORECASE) for text in texts)
+    return Check(is_met, f"{name} {_quote(texts)} {_verb(is_met)} {pattern!r}")
+
+
+def _in_range(name: str, found: float | None, expected: Range, unit: str) -> Check:
+    is_met = found is not None and expected.holds(found)
+    said = "not stated" if found is None else f"{found:g}{unit}"
+    return Check(is_met, f"{name} {said} {_verb(is_met)} {expected}{unit}")
 
 
 def _verb(is_met: bool) -> str:
     return "matches" if is_met else "does not match"
+
+
+def _spell(found: tuple[str, ...]) -> str:
+    return f"'{chr(92).join(found)}'"
 
 
 def _quote(values: Iterable[str]) -> str:
