@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import sys
 import pytest
 
 from node.errors import StudyRefused
-from node.logs import LineFormatter, log_failure
+from node.logs import JsonFormatter, LineFormatter, log_failure
 
 LEAKY = """
 import warnings, logging
@@ -25,6 +26,40 @@ logging.getLogger("radnode").info("an event")
 def test_a_line_is_time_level_event_and_fields() -> None:
     record = logging.makeLogRecord({"msg": "job done", "levelname": "INFO", "created": 0.0, "fields": {"job": 7}})
     assert LineFormatter().format(record) == "1970-01-01T00:00:00.000+00:00 info job done job=7"
+
+
+def test_a_json_line_holds_the_same_with_each_field_under_its_name() -> None:
+    record = logging.makeLogRecord({"msg": "job done", "levelname": "INFO", "created": 0.0, "fields": {"job": 7}})
+    line = JsonFormatter().format(record)
+    assert json.loads(line) == {"time": "1970-01-01T00:00:00.000+00:00", "level": "info", "event": "job done", "job": 7}
+
+
+def test_a_failure_is_one_json_line_with_its_origin_apart(caplog: pytest.LogCaptureFixture) -> None:
+    words = "SECRET"
+    try:
+        raise ValueError(words)
+    except ValueError as error:
+        log_failure(logging.getLogger("radnode.test"), "step failed", error, loop="outbox")
+    (record,) = caplog.records
+    line = JsonFormatter().format(record)
+    event = json.loads(line)
+    assert "\n" not in line
+    assert (event["event"], event["level"], event["loop"]) == ("step failed", "error", "outbox")
+    assert "test_logs.py" in event["origin"]
+    assert event["origin"].endswith("ValueError")
+    assert "SECRET" not in line
+
+
+@pytest.mark.parametrize(
+    ("environment", "kind"), [({}, LineFormatter), ({"RADNODE_LOG_FORMAT": "json"}, JsonFormatter)]
+)
+def test_the_environment_chooses_the_format(environment: dict[str, str], kind: type[logging.Formatter]) -> None:
+    code = (
+        "import logging; from node.logs import configure_logs; "
+        f"configure_logs(environment={environment}); print(type(logging.getLogger().handlers[0].formatter).__name__)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == kind.__name__
 
 
 @pytest.mark.parametrize(
