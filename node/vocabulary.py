@@ -48,12 +48,16 @@ class Interpretation:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A number with its coded name and UCUM unit, and how it was obtained."""
+    """A number with its coded name and UCUM unit, and how it was obtained.
+
+    `derivation` says which statistic of the voxels it is, such as `codes.SCT.Mean` (CID 7464).
+    """
 
     name: Code
     value: float
     unit: Code
     method: str = ""
+    derivation: Code | None = None
 
 
 @dataclass(frozen=True)
@@ -151,3 +155,15 @@ class Admission(StrEnum):
     NEW = "new"
     DUPLICATE = "duplicate"
     OWN_RESULT = "own result"
+
+
+class ResultProfile(StrEnum):
+    """Which kinds of result objects suit a destination: what its archive keeps and its viewers can show.
+
+    `archive` keeps everything that can be read by machines, `ohif` is a PACS read with OHIF, which
+    shows nothing where a report lacks outlines, `basic` shows pictures and text only.
+    """
+
+    ARCHIVE = "archive"
+    OHIF = "ohif"
+    BASIC = "basic"

@@ -51,7 +51,7 @@ def free_port() -> int:
 
 def wait_for_port(port: int) -> None:
     """Return once something listens there."""
-    for _ in range(200):
+    for _ in range(3000):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except ConnectionRefusedError:

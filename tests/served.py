@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dcmtk import free_port, wait_for_port
+from orthanc import Namespace
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
@@ -76,7 +77,11 @@ class ServedNode:
         with (self.folder / "node.log").open("ab") as log:
             command = [sys.executable, "-m", "node", "serve", "--config", str(self.config)]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_for_port(self.port)
+        try:
+            wait_for_port(self.port)
+        except AssertionError:
+            self.stop()
+            raise
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send the process a signal and return its exit code."""
@@ -118,6 +123,17 @@ def hanging_model(folder: Path) -> Path:
     preprocess.write_text(preprocess.read_text() + HANGING_PREPARE)
     (model / "hang").touch()
     return model
+
+
+def wait_until_it_answers(network: Namespace, process: subprocess.Popen[bytes], port: int) -> None:
+    """Return once a node in a namespace answers C-ECHO to dcmtk."""
+    for _ in range(300):
+        assert process.poll() is None, "the node ended at once; see its log"
+        echo = network.run("echoscu", "--aetitle", "ORTHANC", "--call", "RADNODE", "127.0.0.1", port)
+        if echo.returncode == 0:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the node did not answer C-ECHO within 30 s; see its log")
 
 
 def until(is_so: Callable[[], bool], log: Path) -> None:

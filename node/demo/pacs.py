@@ -21,15 +21,16 @@ LOOPBACK = "127.0.0.1"
 
 
 class SmallPacs:
-    """A storage and verification SCP on a free port of the loopback address, run as a context manager.
+    """A storage and verification SCP on the loopback address, run as a context manager; port 0 is any free one.
 
     Every instance it answers with success lies in `folder` as a Part 10 file named by the order of
     arrival. One that is sent twice is kept twice, so that a sender's mistake can be seen.
     """
 
-    def __init__(self, folder: Path, ae_title: str = "SMALLPACS") -> None:
+    def __init__(self, folder: Path, ae_title: str = "SMALLPACS", port: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.ae_title = ae_title
+        self._wanted_port = port
         self._folder = folder
         self._kept: list[Path] = []
         self._arrival = threading.Condition()
@@ -41,7 +42,7 @@ class SmallPacs:
 
     def __enter__(self) -> SmallPacs:
         handlers: list[EventHandlerType] = [(evt.EVT_C_STORE, self._store)]
-        server = self._entity.start_server((LOOPBACK, 0), block=False, evt_handlers=handlers)
+        server = self._entity.start_server((LOOPBACK, self._wanted_port), block=False, evt_handlers=handlers)
         if server is None or server.socket is None:
             raise RuntimeError(f"{self.ae_title}: pynetdicom opened no listener on {LOOPBACK}")
         # Accepted sockets inherit it; without it every small response waits for a delayed ACK.

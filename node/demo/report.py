@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, SegmentationStorage
 
-from node.demo.picture import Overlay, draw_overlay
-from node.imaging.radiograph import read_radiograph
-from node.results.read_back import read_segments, read_sentences
+from node.results.read_back import read_sentences
 from node.results.request import ResultKind
 from node.studies.overview import EventLine, StudyDetail
+
+UNEXPECTED = "not expected"
 
 
 @dataclass(frozen=True)
@@ -45,43 +46,47 @@ class StudyReport:
     problems: tuple[str, ...]
 
 
-def report_study(
-    detail: StudyDetail, sources: list[Path], returned: list[Path], pictures: Path
-) -> StudyReport:
-    """Read back what the PACS holds of one study and draw each segmentation on its image.
+def report_study(detail: StudyDetail, returned: list[Path], pictures: Path) -> StudyReport:
+    """Read back what the PACS holds of one study, and write its key images to the folder `pictures`.
 
-    `sources` are the files that were sent, `returned` the files in the PACS, both of all studies.
+    `returned` are the files in the PACS, of all studies.
     """
     uid = detail.study.study_instance_uid
     headers = [(path, dcmread(path)) for path in returned]
     mine = [(path, dataset) for path, dataset in headers if dataset.StudyInstanceUID == uid]
     kinds = {delivery.sop_instance_uid: delivery.kind for delivery in detail.deliveries}
-    texts = [dataset for _, dataset in mine if kinds.get(dataset.SOPInstanceUID) == ResultKind.TEXT_REPORT]
-    masks = [dataset for _, dataset in mine if dataset.SOPClassUID == SegmentationStorage]
+    by_kind: dict[str, list[Dataset]] = defaultdict(list)
+    for _, dataset in mine:
+        by_kind[kinds.get(dataset.SOPInstanceUID, UNEXPECTED)].append(dataset)
     return StudyReport(
         study_instance_uid=uid,
         state=detail.study.state,
-        findings=tuple(sentence for text in texts for sentence in read_sentences(text)),
+        findings=tuple(sentence for text in by_kind[ResultKind.TEXT_REPORT] for sentence in read_sentences(text)),
         objects=tuple(_returned(path, dataset, kinds) for path, dataset in mine),
-        pictures=tuple(_draw(mask, sources, pictures) for mask in masks),
+        pictures=tuple(_save_picture(image, pictures) for image in by_kind[ResultKind.KEY_IMAGE]),
         durations_ms=_durations(detail.events),
         decisions=tuple(f"{line.rule}: {'; '.join(line.reasons)}" for line in detail.decisions),
-        problems=tuple(_problems(detail, [dataset.SOPInstanceUID for _, dataset in mine])),
+        problems=tuple(_problems(detail, [dataset for _, dataset in mine])),
     )
 
 
 def _returned(path: Path, dataset: Dataset, kinds: dict[str, str]) -> ReturnedObject:
-    kind = kinds.get(dataset.SOPInstanceUID, "not expected")
+    kind = kinds.get(dataset.SOPInstanceUID, UNEXPECTED)
     return ReturnedObject(kind, UID(dataset.SOPClassUID).name, dataset.SOPInstanceUID, path)
 
 
-def _problems(detail: StudyDetail, arrived: list[str]) -> list[str]:
-    """Compare what the node says it sent with what the PACS holds."""
-    counts = Counter(arrived)
+def _problems(detail: StudyDetail, arrived: list[Dataset]) -> list[str]:
+    """Compare what the node says it sent with what the PACS holds and what can be read of it."""
+    counts = Counter(dataset.SOPInstanceUID for dataset in arrived)
     problems = [
         f"{line.kind} {line.sop_instance_uid}: expected once in the PACS, found {counts[line.sop_instance_uid]} times"
         for line in detail.deliveries
         if counts[line.sop_instance_uid] != 1
+    ]
+    problems += [
+        f"segmentation {dataset.SOPInstanceUID}: found no pixel in any segment, expected an outline"
+        for dataset in arrived
+        if dataset.SOPClassUID == SegmentationStorage and not dataset.pixel_array.any()
     ]
     if detail.study.state != "done":
         reasons = [job.reason for job in detail.jobs if job.reason] or [detail.study.reason]
@@ -91,20 +96,12 @@ def _problems(detail: StudyDetail, arrived: list[str]) -> list[str]:
     return problems
 
 
-def _draw(segmentation: Dataset, sources: list[Path], folder: Path) -> Path:
-    """Draw a segmentation on the image it refers to; returns the picture's path."""
-    (referenced,) = segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence
-    source = next(
-        dataset
-        for dataset in map(dcmread, sources)
-        if dataset.SOPInstanceUID == referenced.ReferencedSOPInstanceUID
-    )
-    overlays = [
-        Overlay(segment.label, segment.mask, segment.colour_rgb) for segment in read_segments(segmentation)
-    ]
-    caption = f"{source.PatientName} {source.get('StudyDate', '')}: {segmentation.SeriesDescription}"
-    path = folder / f"{referenced.ReferencedSOPInstanceUID}.png"
-    return draw_overlay(read_radiograph(source), overlays, caption, path)
+def _save_picture(key_image: Dataset, folder: Path) -> Path:
+    """Write a key image as PNG; returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{key_image.SOPInstanceUID}.png"
+    Image.fromarray(key_image.pixel_array).save(path)
+    return path
 
 
 def _durations(events: tuple[EventLine, ...]) -> dict[str, float]:

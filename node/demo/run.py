@@ -60,7 +60,7 @@ def run_demo(studies: Path | None, output: Path, json_file: Path | None) -> bool
             details = [describe_study(database, line.study_instance_uid) for line in lines]
             database.close()
         returned = pacs.received()
-    reports = [report_study(detail, sources, returned, folder / "pictures") for detail in details]
+    reports = [report_study(detail, returned, folder / "pictures") for detail in details]
     for report in reports:
         _print(report, console)
     is_complete = all_taken and bool(reports) and not any(report.problems for report in reports)

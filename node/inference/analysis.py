@@ -1,26 +1,34 @@
-"""One model on one instance: from pixel data to findings with codes and measurements."""
+"""One model on its inputs: from pixel data to findings with codes and measurements."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
 
-from node.catalog import Model, OutputPart, sct
-from node.errors import ModelCardError
-from node.imaging.image import PlanarImage
-from node.imaging.measure import measure_area
+from node.catalog import Model
+from node.errors import StudyRefused
 from node.imaging.radiograph import read_radiograph
+from node.imaging.series import read_volume
+from node.inference.description import Image, describe
 from node.inference.loading import load_part
-from node.vocabulary import Finding, Interpretation, Measurement, Pixels, Region
+from node.vocabulary import Finding, Interpretation, Pixels
+
+Inputs = Mapping[str, Sequence[Dataset]]
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What a model concluded of an instance, and how many milliseconds each step took."""
+    """What a model concluded, on which image, and how many milliseconds each step took.
 
+    The masks of the findings lie on the grid of `image`, read from the input called `role`: the first
+    of the model's that is there.
+    """
+
+    role: str
+    image: Image
     findings: tuple[Finding, ...]
     remarks: tuple[str, ...]
     durations_ms: dict[str, float]
@@ -39,55 +47,41 @@ class _Stopwatch:
         return now
 
 
-def analyse(dataset: Dataset, model: Model, predict: Callable[[Pixels], Pixels]) -> Analysis:
-    """Run `model` on one instance with pixel data; `predict` is its network.
+def analyse(inputs: Inputs, model: Model, predict: Callable[[Pixels], Pixels]) -> Analysis:
+    """Run `model` on instances with pixel data, given by the name of the input; `predict` is its network.
 
-    Raises StudyRefused, with the reason for the operator, when the instance does not fit.
+    A model with one input gets it as its only argument, a model with several gets each by its name,
+    and those that are not there are left out. Raises StudyRefused, with the reason for the operator,
+    when the instances do not fit.
     """
     stopwatch = _Stopwatch()
     part = load_part(model.folder, "preprocess")
     at = time.perf_counter()
-    image = read_radiograph(dataset)
+    images = {role: read_image(datasets, model.card.input[role].level) for role, datasets in inputs.items()}
     at = stopwatch.lap("read_ms", at)
-    batch = part.prepare(image)
+    role = next(role for role in model.card.input if role in images)
+    image = images[role]
+    batch = part.prepare(image) if len(model.card.input) == 1 else part.prepare(**images)
     at = stopwatch.lap("prepare_ms", at)
     prediction = predict(batch)
     at = stopwatch.lap("network_ms", at)
     interpretation: Interpretation = part.interpret(prediction, image)
-    findings = tuple(describe(region, model, image) for region in interpretation.regions)
+    descriptions = [describe(region, model, image) for region in interpretation.regions]
     stopwatch.lap("interpret_ms", at)
-    remarks = interpretation.remarks + _why_not_measured(findings, model, image)
-    return Analysis(findings, remarks, stopwatch.durations_ms)
-
-
-def describe(region: Region, model: Model, image: PlanarImage) -> Finding:
-    """Give a region the codes and colour of its output, and the measurements that can be trusted."""
-    output = model.card.output.get(region.output)
-    if output is None:
-        raise ModelCardError(
-            f"{model.card.name}: interpret returned {region.output!r}, which model.toml has no [output] for"
-        )
-    return Finding(
-        name=region.output,
-        label=output.label,
-        category=sct(output.category),
-        property_type=sct(output.type),
-        modifier=sct(output.modifier) if output.modifier else None,
-        colour_rgb=output.colour,
-        mask=region.mask,
-        measurements=_measure(region, output, image),
+    refusals = dict.fromkeys(remark for description in descriptions for remark in description.remarks)
+    return Analysis(
+        role=role,
+        image=image,
+        findings=tuple(description.finding for description in descriptions),
+        remarks=interpretation.remarks + tuple(refusals),
+        durations_ms=stopwatch.durations_ms,
     )
 
 
-def _measure(region: Region, output: OutputPart, image: PlanarImage) -> tuple[Measurement, ...]:
-    if "area" in output.measure and image.spacing is not None:
-        return (measure_area(region.mask, image.spacing),)
-    return ()
-
-
-def _why_not_measured(findings: tuple[Finding, ...], model: Model, image: PlanarImage) -> tuple[str, ...]:
-    """Return the reason, once, when an area was asked for and no spacing can be trusted."""
-    is_wanted = any("area" in model.card.output[finding.name].measure for finding in findings)
-    if not is_wanted or image.spacing is not None:
-        return ()
-    return (f"No area is given: {image.spacing_refusal}",)
+def read_image(datasets: Sequence[Dataset], level: str) -> Image:
+    """Read the instances of one input: a radiograph from one instance, a volume from a series."""
+    if level == "series":
+        return read_volume(datasets)
+    if len(datasets) != 1:
+        raise StudyRefused(f"found {len(datasets)} instances, expected one; this model takes single images")
+    return read_radiograph(datasets[0])

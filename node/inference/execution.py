@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from importlib.metadata import version
 from io import BytesIO
 
@@ -14,12 +15,14 @@ from node.archive import Archive
 from node.catalog import Catalog
 from node.database import Database, Job, JobInput
 from node.errors import IdentityMismatch, StudyRefused
-from node.inference.analysis import Analysis, analyse
+from node.imaging.volume import Volume
+from node.inference.analysis import Analysis, Inputs, analyse
 from node.inference.network import Network
 from node.jobs.queue import Claim, JobQueue, StoredResult
 from node.results.encode import encode_results
 from node.results.identity import check_identity
-from node.results.request import NodeDevice, ResultObject, ResultRequest
+from node.results.key_image import picture_of_volume
+from node.results.request import KeyPicture, NodeDevice, ResultObject, ResultRequest
 
 
 class Execution:
@@ -47,12 +50,10 @@ class Execution:
         """
         try:
             job = self._load(claim)
-            (entry,) = job.inputs
-            source = self._archive.read(entry.instance.path)
-            _check_patient(source)
-            analysis = analyse(source, self._catalog[claim.model], self._network(claim.model).predict)
+            inputs = self._read(job)
+            analysis = analyse(inputs, self._catalog[claim.model], self._network(claim.model).predict)
             analysed = time.perf_counter()
-            results = self._encode(job, source, analysis)
+            results = self._encode(job, inputs, analysis)
         except StudyRefused as refusal:
             self._queue.refuse(claim, str(refusal))
             return
@@ -73,22 +74,36 @@ class Execution:
             options = (joinedload(Job.study), joinedload(Job.inputs).joinedload(JobInput.instance))
             return session.get_one(Job, claim.job_id, options=options)
 
-    def _encode(self, job: Job, source: Dataset, analysis: Analysis) -> tuple[ResultObject, ...]:
+    def _read(self, job: Job) -> dict[str, list[Dataset]]:
+        """Return the job's instances by the input they belong to."""
+        inputs: dict[str, list[Dataset]] = defaultdict(list)
+        for entry in job.inputs:
+            source = self._archive.read(entry.instance.path)
+            _check_patient(source)
+            inputs[entry.role].append(source)
+        return inputs
+
+    def _encode(self, job: Job, inputs: Inputs, analysis: Analysis) -> tuple[ResultObject, ...]:
         """Encode the findings and check that every object belongs to the study it came from."""
+        volume = analysis.image if isinstance(analysis.image, Volume) else None
         request = ResultRequest(
-            sources=(source,),
+            sources=tuple(inputs[analysis.role]),
             findings=analysis.findings,
             remarks=analysis.remarks,
             model=self._catalog[job.model].identity,
             inputs_digest=job.inputs_digest,
             pinned_at=job.created_at,
             device=self._device,
+            slice_sources=volume.sources if volume else (),
+            grid=volume.grid if volume else None,
+            picture=_key_picture(analysis),
         )
         results = encode_results(request)
+        everything = [source for sources in inputs.values() for source in sources]
         objects = [dcmread(BytesIO(result.encoded)) for result in results]
         for written in objects:
             siblings = [other for other in objects if other is not written]
-            check_identity(written, [source], job.study.identity, siblings)
+            check_identity(written, everything, job.study.identity, siblings)
         return results
 
     def _store(self, result: ResultObject) -> StoredResult:
@@ -101,6 +116,15 @@ class Execution:
             path=path,
             sha256=sha256,
         )
+
+
+def _key_picture(analysis: Analysis) -> KeyPicture | None:
+    """Return the picture to draw the findings on, for viewers that show nothing else."""
+    if not analysis.findings:
+        return None
+    if isinstance(analysis.image, Volume):
+        return picture_of_volume(analysis.image, analysis.findings)
+    return KeyPicture(analysis.image.pixels)
 
 
 def _check_patient(source: Dataset) -> None:

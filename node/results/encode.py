@@ -7,29 +7,39 @@ from io import BytesIO
 
 from pydicom.dataset import Dataset
 
-from node.results.measurement import encode_contour_report, encode_measurement_report
+from node.results.key_image import encode_key_image
+from node.results.measurement import encode_contour_report, encode_measurement_report, encode_volume_report
 from node.results.request import ResultKind, ResultObject, ResultRequest, check_request
 from node.results.segmentation import encode_segmentation
 from node.results.text_report import encode_text_report
+from node.results.volume_segmentation import encode_volume_segmentation
 
 
 def encode_results(request: ResultRequest) -> tuple[ResultObject, ...]:
-    """Return a job's result objects: SEG, measurements, contours and text, or the text alone.
+    """Return a job's result objects: SEG, measurements, contours, text and key image, or the text alone.
 
-    Equal requests give equal bytes, in any process. Raises HeaderRefused when the source lacks a UID
-    or a size, and FindingRefused when a mask is empty or not on the source's grid.
+    A volume has no contours: viewers draw its SEG. Only a request with a picture has a key image.
+    Equal requests give equal bytes, in any process and any order of sources. Raises HeaderRefused when
+    a source lacks a UID, a size or, in a volume, its place, and FindingRefused when a mask is empty or
+    a mask or the picture is not on the sources' grid.
     """
     check_request(request)
     return tuple(_finish(kind, dataset) for kind, dataset in _encode(request))
 
 
 def _encode(request: ResultRequest) -> Iterator[tuple[ResultKind, Dataset]]:
-    if request.findings:
+    if request.findings and request.is_volume:
+        segmentation = encode_volume_segmentation(request)
+        yield ResultKind.SEGMENTATION, segmentation
+        yield ResultKind.MEASUREMENT_REPORT, encode_volume_report(request, segmentation)
+    elif request.findings:
         segmentation = encode_segmentation(request)
         yield ResultKind.SEGMENTATION, segmentation
         yield ResultKind.MEASUREMENT_REPORT, encode_measurement_report(request, segmentation)
         yield ResultKind.CONTOUR_REPORT, encode_contour_report(request)
     yield ResultKind.TEXT_REPORT, encode_text_report(request)
+    if request.findings and request.picture is not None:
+        yield ResultKind.KEY_IMAGE, encode_key_image(request, request.picture)
 
 
 def _finish(kind: ResultKind, dataset: Dataset) -> ResultObject:

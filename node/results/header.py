@@ -26,6 +26,7 @@ SERIES_NUMBERS = {
     ResultKind.MEASUREMENT_REPORT: 200,
     ResultKind.CONTOUR_REPORT: 201,
     ResultKind.TEXT_REPORT: 202,
+    ResultKind.KEY_IMAGE: 400,
 }
 
 # First in the description, because viewers cut it short.
@@ -34,6 +35,7 @@ SERIES_NAMES = {
     ResultKind.MEASUREMENT_REPORT: "Measurements",
     ResultKind.CONTOUR_REPORT: "Contours",
     ResultKind.TEXT_REPORT: "Report",
+    ResultKind.KEY_IMAGE: "Key image",
 }
 
 # Copied as they are, valid or not, and present even when empty (types 1 and 2).

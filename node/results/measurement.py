@@ -1,8 +1,9 @@
-"""Findings as TID 1500 measurement reports: one that measures segments, one that viewers can draw."""
+"""Findings as TID 1500 measurement reports: of segments in an image or a volume, or of outlines to draw."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import highdicom as hd
 from pydicom.dataset import Dataset
@@ -10,12 +11,13 @@ from pydicom.sr.codedict import codes
 
 from node.results.contour import Polygon, outer_contours
 from node.results.header import encoding_source, fit
-from node.results.report import COMMENT, PROCEDURE, finish_report, language, observation_context
+from node.results.report import COMMENT, finish_report, language, observation_context, procedure_reported
 from node.results.request import ResultKind, ResultRequest
-from node.results.segmentation import tracking_uid
+from node.results.segment import tracking_uid
 from node.vocabulary import Finding, Measurement
 
 Group = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations
+VolumeGroup = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations
 Place = hd.sr.ImageRegion | hd.sr.ReferencedSegmentationFrame
 
 
@@ -43,10 +45,31 @@ def encode_contour_report(request: ResultRequest) -> Dataset:
     return _report(request, ResultKind.CONTOUR_REPORT, groups, [source])
 
 
-def _report(request: ResultRequest, kind: ResultKind, groups: Sequence[Group], evidence: Sequence[Dataset]) -> Dataset:
+def encode_volume_report(request: ResultRequest, segmentation: Dataset) -> Dataset:
+    """Return a Comprehensive 3D SR with one TID 1411 group per segment of the job's SEG."""
+    groups = [
+        VolumeGroup(
+            referenced_segment=hd.sr.ReferencedSegment(
+                sop_class_uid=segmentation.SOPClassUID,
+                sop_instance_uid=segmentation.SOPInstanceUID,
+                segment_number=number,
+                source_series=hd.sr.SourceSeriesForSegmentation(request.source.SeriesInstanceUID),
+            ),
+            measurements=[_measured(measurement) for measurement in finding.measurements],
+            **_identification(request, number),
+        )
+        for number, finding in enumerate(request.findings, start=1)
+    ]
+    evidence = [encoding_source(source) for source in request.evidence]
+    return _report(request, ResultKind.MEASUREMENT_REPORT, groups, [*evidence, segmentation])
+
+
+def _report(
+    request: ResultRequest, kind: ResultKind, groups: Sequence[Group | VolumeGroup], evidence: Sequence[Dataset]
+) -> Dataset:
     content = hd.sr.MeasurementReport(
         observation_context=observation_context(request),
-        procedure_reported=PROCEDURE,
+        procedure_reported=procedure_reported(request),
         imaging_measurements=groups,
         language_of_content_item_and_descendants=language(),
     )
@@ -59,21 +82,28 @@ def _group(request: ResultRequest, number: int, place: Place, part: int = 1) -> 
     The first part stands for the finding: it is tracked by its UID and carries its measurements. The
     others have UIDs of their own, because a viewer draws one region per tracking UID.
     """
-    finding = request.findings[number - 1]
-    is_first = part == 1
+    measurements = [_measured(measurement) for measurement in request.findings[number - 1].measurements]
     return Group(
-        tracking_identifier=hd.sr.TrackingIdentifier(
-            uid=tracking_uid(request, number, part),
-            identifier=finding.label if is_first else f"{finding.label}, part {part}",
-        ),
         referenced_region=place if isinstance(place, hd.sr.ImageRegion) else None,
         referenced_segment=place if isinstance(place, hd.sr.ReferencedSegmentationFrame) else None,
-        finding_category=finding.category,
-        finding_type=finding.property_type,
-        finding_sites=_finding_sites(finding),
-        algorithm_id=_algorithm(request),
-        measurements=[_measured(measurement) for measurement in finding.measurements] if is_first else None,
+        measurements=measurements if part == 1 else None,
+        **_identification(request, number, part),
     )
+
+
+def _identification(request: ResultRequest, number: int, part: int = 1) -> dict[str, Any]:
+    """Return highdicom's arguments about what a group measures and which model found it."""
+    finding = request.findings[number - 1]
+    return {
+        "tracking_identifier": hd.sr.TrackingIdentifier(
+            uid=tracking_uid(request, number, part),
+            identifier=finding.label if part == 1 else f"{finding.label}, part {part}",
+        ),
+        "finding_category": finding.category,
+        "finding_type": finding.property_type,
+        "finding_sites": _finding_sites(finding),
+        "algorithm_id": _algorithm(request),
+    }
 
 
 def _algorithm(request: ResultRequest) -> hd.sr.AlgorithmIdentification:
@@ -93,7 +123,12 @@ def _finding_sites(finding: Finding) -> list[hd.sr.FindingSite]:
 
 
 def _measured(measurement: Measurement) -> hd.sr.Measurement:
-    item = hd.sr.Measurement(name=measurement.name, value=measurement.value, unit=measurement.unit)
+    item = hd.sr.Measurement(
+        name=measurement.name,
+        value=measurement.value,
+        unit=measurement.unit,
+        derivation=measurement.derivation,
+    )
     if measurement.method:
         comment = hd.sr.TextContentItem(
             name=COMMENT,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import highdicom as hd
+import numpy as np
 from pydicom.dataset import Dataset
 
+from node.imaging.volume import SliceSource
 from node.vocabulary import Mask
 
 
 @dataclass(frozen=True)
 class ReadSegment:
-    """A segment as stored: its label, its mask (rows, columns), its tracking UID and its colour."""
+    """A segment as stored: its label, its mask, its tracking UID and its colour.
+
+    The mask is (rows, columns) on a projection image and (slices, rows, columns) in a volume.
+    """
 
     label: str
     mask: Mask
@@ -23,27 +28,22 @@ class ReadSegment:
 
 def read_segments(dataset: Dataset) -> list[ReadSegment]:
     """Return the segments of a SEG on one projection image, in the order of their numbers."""
-    segmentation = hd.seg.Segmentation.from_dataset(dataset)
-    pixels = segmentation.get_frames(apply_real_world_transform=False)
-    numbers = [
-        int(frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-        for frame in segmentation.PerFrameFunctionalGroupsSequence
-    ]
-    return [
-        ReadSegment(
-            label=str(segment.SegmentLabel),
-            mask=pixels[numbers.index(int(segment.SegmentNumber))].astype(bool),
-            tracking_uid=str(segment.TrackingUID),
-            colour_rgb=_colour_rgb(segment),
-        )
-        for segment in segmentation.SegmentSequence
-    ]
+    masks = {number: mask for number, _, mask in _frames(dataset)}
+    return [_read_segment(segment, masks[int(segment.SegmentNumber)]) for segment in dataset.SegmentSequence]
 
 
-def _colour_rgb(segment: Dataset) -> tuple[int, int, int]:
-    colour = hd.color.CIELabColor.from_dicom_value(segment.RecommendedDisplayCIELabValue)
-    red, green, blue = (int(channel) for channel in colour.to_rgb())
-    return red, green, blue
+def read_volume_segments(dataset: Dataset, slices: Sequence[SliceSource]) -> list[ReadSegment]:
+    """Return the segments of a SEG in a volume whose slices have these sources, in the order of their numbers.
+
+    A slice of which a segment has no frame is empty in its mask. Raises KeyError for a frame that
+    outlines none of the slices.
+    """
+    place = {source: number for number, source in enumerate(slices)}
+    shape = (len(slices), int(dataset.Rows), int(dataset.Columns))
+    masks = {int(segment.SegmentNumber): np.zeros(shape, dtype=bool) for segment in dataset.SegmentSequence}
+    for number, source, mask in _frames(dataset):
+        masks[number][place[source]] = mask
+    return [_read_segment(segment, masks[int(segment.SegmentNumber)]) for segment in dataset.SegmentSequence]
 
 
 def read_sentences(dataset: Dataset) -> list[str]:
@@ -55,6 +55,35 @@ def read_sentences(dataset: Dataset) -> list[str]:
         for item in _descendants(section)
         if item.ValueType == "TEXT"
     ]
+
+
+def _frames(dataset: Dataset) -> Iterator[tuple[int, SliceSource, Mask]]:
+    """Yield the segment number, the source and the mask of each frame."""
+    segmentation = hd.seg.Segmentation.from_dataset(dataset)
+    pixels = segmentation.get_frames(apply_real_world_transform=False)
+    for groups, frame in zip(segmentation.PerFrameFunctionalGroupsSequence, pixels, strict=True):
+        (source,) = groups.DerivationImageSequence[0].SourceImageSequence
+        number = int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+        yield (
+            number,
+            SliceSource(str(source.ReferencedSOPInstanceUID), source.get("ReferencedFrameNumber")),
+            frame.astype(bool),
+        )
+
+
+def _read_segment(segment: Dataset, mask: Mask) -> ReadSegment:
+    return ReadSegment(
+        label=str(segment.SegmentLabel),
+        mask=mask,
+        tracking_uid=str(segment.TrackingUID),
+        colour_rgb=_colour_rgb(segment),
+    )
+
+
+def _colour_rgb(segment: Dataset) -> tuple[int, int, int]:
+    colour = hd.color.CIELabColor.from_dicom_value(segment.RecommendedDisplayCIELabValue)
+    red, green, blue = (int(channel) for channel in colour.to_rgb())
+    return red, green, blue
 
 
 def _descendants(parent: Dataset) -> Iterator[Dataset]:

@@ -13,7 +13,8 @@ from node.results.header import MANUFACTURER, creation_arguments, fit, state_ori
 from node.results.request import ResultKind, ResultRequest
 from node.results.uids import device_uid
 
-# The one code of CID 100 that suits radiography and that validators know.
+# The codes of CID 100 that validators know; the last one suits radiography and everything else.
+PROCEDURES = {"CT": codes.cid100.CTUnspecifiedBodyRegion, "MR": codes.cid100.MRIUnspecifiedBodyRegion}
 PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 COMMENT = Code("121106", "DCM", "Comment")
 
@@ -23,6 +24,12 @@ ENGLISH = Code("en-US", "RFC5646", "English (United States)")
 def language() -> hd.sr.LanguageOfContentItemAndDescendants:
     """Return the language of the report's sentences (TID 1204)."""
     return hd.sr.LanguageOfContentItemAndDescendants(hd.sr.CodedConcept.from_code(ENGLISH))
+
+
+def procedure_reported(request: ResultRequest) -> Code:
+    """Return which procedure the source was made in (CID 100)."""
+    code: Code = PROCEDURES.get(str(request.source.get("Modality")), PROCEDURE)
+    return code
 
 
 def observation_context(request: ResultRequest) -> hd.sr.ObservationContext:
@@ -56,5 +63,19 @@ def finish_report(request: ResultRequest, kind: ResultKind, root: Dataset, evide
         is_verified=False,
         **creation_arguments(request, kind),
     )
+    _name_private_coding_schemes(report, request)
     state_origin(report, request)
     return report
+
+
+def _name_private_coding_schemes(report: Dataset, request: ResultRequest) -> None:
+    """Say who is responsible for codes that no standard defines (PS3.3 C.12.1.1.1)."""
+    names = {measurement.name for finding in request.findings for measurement in finding.measurements}
+    schemes = []
+    for designator in sorted({name.scheme_designator for name in names if name.scheme_designator.startswith("99")}):
+        scheme = Dataset()
+        scheme.CodingSchemeDesignator = designator
+        scheme.CodingSchemeResponsibleOrganization = MANUFACTURER
+        schemes.append(scheme)
+    if schemes:
+        report.CodingSchemeIdentificationSequence = schemes

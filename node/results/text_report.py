@@ -10,11 +10,12 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from node.results.header import encoding_source
-from node.results.report import PROCEDURE, finish_report, language, observation_context
+from node.results.report import finish_report, language, observation_context, procedure_reported
 from node.results.request import ResultKind, ResultRequest
 from node.vocabulary import NOT_FOR_DIAGNOSIS, Finding, Measurement
 
 TITLE = Code("18748-4", "LN", "Diagnostic imaging study")
+UNITS_IN_TEXT = {"[hnsf'U]": "HU"}
 CONTAINS = hd.sr.RelationshipTypeValues.CONTAINS
 
 
@@ -27,7 +28,7 @@ def encode_text_report(request: ResultRequest) -> Dataset:
     root.ContentSequence.append(
         hd.sr.CodeContentItem(
             name=codes.DCM.ProcedureReported,
-            value=PROCEDURE,
+            value=procedure_reported(request),
             relationship_type=hd.sr.RelationshipTypeValues.HAS_CONCEPT_MOD,
         )
     )
@@ -36,7 +37,8 @@ def encode_text_report(request: ResultRequest) -> Dataset:
         (codes.DCM.Findings, codes.DCM.Finding, _findings(request)),
     ):
         root.ContentSequence.append(_section(heading, item, sentences))
-    return finish_report(request, ResultKind.TEXT_REPORT, root, [encoding_source(request.source)])
+    evidence = [encoding_source(source) for source in request.evidence]
+    return finish_report(request, ResultKind.TEXT_REPORT, root, evidence)
 
 
 def describe_finding(finding: Finding) -> str:
@@ -46,22 +48,7 @@ def describe_finding(finding: Finding) -> str:
     return f"{finding.label}: {', '.join(_describe_measurement(item) for item in finding.measurements)}."
 
 
-def _procedure(request: ResultRequest) -> Iterator[str]:
-    model = request.model
-    yield f"{NOT_FOR_DIAGNOSIS}."
-    yield f"Analysed by {model.title}, version {model.version} ({model.name}, SHA-256 {model.sha256[:12]})."
-    yield f"Analysed image: {_name_source(request.source)}."
-
-
-def _findings(request: ResultRequest) -> Iterator[str]:
-    if not request.findings:
-        yield f"{request.model.title} found nothing to outline in this image."
-    for finding in request.findings:
-        yield describe_finding(finding)
-    yield from request.remarks
-
-
-def _name_source(source: Dataset) -> str:
+def name_image(source: Dataset) -> str:
     """Return the numbers by which a viewer lists the source, or its UID when it has none."""
     series, instance = source.get("SeriesNumber"), source.get("InstanceNumber")
     if series is None or instance is None:
@@ -69,10 +56,42 @@ def _name_source(source: Dataset) -> str:
     return f"image {instance} of series {series}"
 
 
+def _procedure(request: ResultRequest) -> Iterator[str]:
+    model = request.model
+    yield f"{NOT_FOR_DIAGNOSIS}."
+    yield f"Analysed by {model.title}, version {model.version} ({model.name}, SHA-256 {model.sha256[:12]})."
+    yield f"Analysed {_name_volume(request) if request.is_volume else f'image: {name_image(request.source)}'}."
+
+
+def _findings(request: ResultRequest) -> Iterator[str]:
+    if not request.findings:
+        yield f"{request.model.title} found nothing to outline in this {'series' if request.is_volume else 'image'}."
+    for finding in request.findings:
+        yield describe_finding(finding)
+    yield from request.remarks
+
+
+def _name_volume(request: ResultRequest) -> str:
+    """Return the number of the series, or its UID when it has none, and its slices."""
+    assert request.grid is not None
+    number = request.source.get("SeriesNumber")
+    series = f"Series Instance UID {request.source.SeriesInstanceUID}" if number is None else f"series {number}"
+    return f"volume: {series}, {request.grid.shape[0]} slices, {request.grid.spacing_mm[0]:.2f} mm apart"
+
+
 def _describe_measurement(measurement: Measurement) -> str:
-    decimals = 1 if abs(measurement.value) >= 10 else 3
-    number = f"{measurement.name.meaning.lower()} {measurement.value:.{decimals}f} {measurement.unit.value}"
+    is_coarse = abs(measurement.value) >= 10 or measurement.unit == codes.UCUM.Percent
+    name = _in_sentence(measurement.name.meaning)
+    if measurement.derivation is not None:
+        name = f"{_in_sentence(measurement.derivation.meaning)} {name}"
+    unit = UNITS_IN_TEXT.get(measurement.unit.value, measurement.unit.value)
+    number = f"{name} {measurement.value:.{1 if is_coarse else 3}f} {unit}"
     return f"{number} ({measurement.method})" if measurement.method else number
+
+
+def _in_sentence(meaning: str) -> str:
+    """Return a code's meaning in small letters, abbreviations apart."""
+    return " ".join(word.lower() if word.istitle() else word for word in meaning.split())
 
 
 def _section(heading: Code, name: Code, sentences: Iterable[str]) -> hd.sr.ContainerContentItem:

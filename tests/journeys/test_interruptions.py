@@ -39,7 +39,7 @@ def node_with(folder: Path, pacs: SmallPacs, settings: str = "", **facts: str) -
 
 def assert_one_set_of_results(node: ServedNode, chest: Dataset) -> None:
     uids = [dataset.SOPInstanceUID for dataset in node.returned()]
-    assert len(uids) == len(set(uids)) == 4
+    assert len(uids) == len(set(uids)) == 5
     assert {dataset.PatientID for dataset in node.returned()} == {chest.PatientID}
 
 

@@ -18,7 +18,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from node.results.encode import encode_results
-from node.results.request import NodeDevice, ResultKind, ResultRequest
+from node.results.request import KeyPicture, NodeDevice, ResultKind, ResultRequest
 from node.vocabulary import Finding, Mask, Measurement, ModelIdentity
 
 PICTURE = "1676264"
@@ -26,6 +26,7 @@ SQUARE_CENTIMETRE = Code("cm2", "UCUM", "square centimeter")
 PIXEL_CM2 = 0.0049
 MODEL = ModelIdentity("chest_dx_lungs", "Lungs on chest radiographs", "1.2.3", "c0ffee" * 10 + "c0de")
 NO_AREA = "No area is stated: the header gives no distance between pixels."
+PINNED_AT = datetime(2025, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
 ODD_SIZE = (slice(0, 333), slice(0, 467))
 
 
@@ -40,8 +41,10 @@ def lung_dx(shared: Path, crop: tuple[slice, slice] | None = None, **facts: Any)
     return chest_dx(picture if crop is None else picture[crop], **facts)
 
 
-def finding(mask: Mask, side: str = "", *, is_measured: bool = True) -> Finding:
-    """Return a lung, or the lung of a side, with its area."""
+def finding(
+    mask: Mask, side: str = "", *, is_measured: bool = True, measurements: tuple[Measurement, ...] = ()
+) -> Finding:
+    """Return a lung, or the lung of a side, with the measurements, or with its area when there are none."""
     area = Measurement(codes.SCT.Area, float(mask.sum()) * PIXEL_CM2, SQUARE_CENTIMETRE, "at the detector")
     return Finding(
         name=f"{side}_lung".lstrip("_"),
@@ -51,7 +54,7 @@ def finding(mask: Mask, side: str = "", *, is_measured: bool = True) -> Finding:
         modifier={"right": codes.SCT.Right, "left": codes.SCT.Left, "": None}[side],
         colour_rgb=(60, 160, 220) if side == "right" else (220, 120, 60),
         mask=mask,
-        measurements=(area,) if is_measured else (),
+        measurements=measurements or ((area,) if is_measured else ()),
     )
 
 
@@ -62,7 +65,7 @@ def request(source: Dataset, findings: Iterable[Finding], **facts: Any) -> Resul
         "remarks": (),
         "model": MODEL,
         "inputs_digest": sha256(uids.encode()).hexdigest(),
-        "pinned_at": datetime(2025, 3, 4, 5, 6, 7, 89, tzinfo=UTC),
+        "pinned_at": PINNED_AT,
         "device": NodeDevice("RADNODE", "0.1.0"),
     }
     return ResultRequest(sources=(source,), findings=tuple(findings), **(values | facts))
@@ -74,7 +77,9 @@ def two_lungs(shared: Path, **facts: Any) -> ResultRequest:
     middle = 226  # column, between the lungs of this picture
     right, left = mask.copy(), mask.copy()
     right[:, middle:], left[:, :middle] = False, False
-    return request(lung_dx(shared, **facts), [finding(right, "right"), finding(left, "left")])
+    source = lung_dx(shared, **facts)
+    picture = KeyPicture(np.linspace(0, 1, mask.size, dtype=np.float32).reshape(mask.shape))
+    return request(source, [finding(right, "right"), finding(left, "left")], picture=picture)
 
 
 def unsided_lungs(shared: Path) -> ResultRequest:

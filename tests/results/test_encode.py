@@ -32,19 +32,20 @@ from results.lung_requests import (
 from node.errors import FindingRefused, HeaderRefused
 from node.results.encode import encode_results
 from node.results.read_back import read_segments, read_sentences
-from node.results.request import ResultKind, ResultRequest
+from node.results.request import KeyPicture, ResultKind, ResultRequest
 from node.results.segmentation import encode_segmentation
 
 TRACKING_UID, IMAGE_REGION, AREA, LATERALITY = "112040", "111030", "42798000", "272741003"
+REPORTS = (ResultKind.MEASUREMENT_REPORT, ResultKind.CONTOUR_REPORT, ResultKind.TEXT_REPORT)
 MEASURED = (ResultKind.MEASUREMENT_REPORT, ResultKind.CONTOUR_REPORT)
 
 
 def small(**facts: object) -> ResultRequest:
-    """Return one square on a small made-up picture, for tests in which the picture does not matter."""
+    """Return one square on a small made-up picture, for tests in which what is shown does not matter."""
     source = chest_dx(shaded_picture(), **facts)
     mask = np.zeros((61, 47), dtype=bool)
     mask[5:30, 7:40] = True
-    return request(source, [finding(mask)])
+    return request(source, [finding(mask)], picture=KeyPicture(np.zeros((61, 47), dtype=np.float32)))
 
 
 def test_every_kind_of_result_is_sent_for_findings_each_in_its_own_series() -> None:
@@ -168,7 +169,7 @@ def test_every_result_says_that_it_is_not_for_diagnosis_and_which_model_made_it(
         assert result.ContentQualification == "RESEARCH"
         models = [item.ManufacturerModelName for item in result.ContributingEquipmentSequence]
         assert made.model.name in models
-        if kind is not ResultKind.SEGMENTATION:
+        if kind in REPORTS:
             assert (result.CompletionFlag, result.VerificationFlag) == ("COMPLETE", "UNVERIFIED")
             assert result.PreliminaryFlag == "PRELIMINARY"
     first, second, *_ = read_sentences(encoded(made)[ResultKind.TEXT_REPORT])

@@ -14,13 +14,19 @@ from pydicom.dataset import Dataset
 from results.lung_requests import encoded, finding, request
 
 from node.errors import IdentityMismatch
+from node.results.encode import encode_results
 from node.results.identity import PATIENT_ATTRIBUTES, STUDY_ATTRIBUTES, check_identity
-from node.results.request import ResultKind
+from node.results.request import KeyPicture, ResultKind, ResultObject
 from node.vocabulary import StudyIdentity, study_identity
 
 OTHER_UID = "2.25.1234567890"
 KEYWORDS = [*STUDY_ATTRIBUTES, *PATIENT_ATTRIBUTES]
-REFERRING = (ResultKind.SEGMENTATION, ResultKind.MEASUREMENT_REPORT, ResultKind.CONTOUR_REPORT)
+REFERRING = (
+    ResultKind.SEGMENTATION,
+    ResultKind.MEASUREMENT_REPORT,
+    ResultKind.CONTOUR_REPORT,
+    ResultKind.KEY_IMAGE,
+)
 
 
 @pytest.fixture
@@ -28,11 +34,17 @@ def source() -> Dataset:
     return chest_dx(shaded_picture())
 
 
-@pytest.fixture
-def results(source: Dataset) -> dict[ResultKind, Dataset]:
+@pytest.fixture(scope="module")
+def objects() -> tuple[ResultObject, ...]:
     mask = np.zeros((61, 47), dtype=bool)
     mask[5:30, 7:40] = True
-    return encoded(request(source, [finding(mask)]))
+    picture = KeyPicture(np.zeros((61, 47), dtype=np.float32))
+    return encode_results(request(chest_dx(shaded_picture()), [finding(mask)], picture=picture))
+
+
+@pytest.fixture
+def results(objects: tuple[ResultObject, ...]) -> dict[ResultKind, Dataset]:
+    return {result.kind: dcmread(BytesIO(result.encoded)) for result in objects}
 
 
 def check(results: dict[ResultKind, Dataset], kind: ResultKind, source: Dataset) -> None:

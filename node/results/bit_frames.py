@@ -1,0 +1,26 @@
+"""Masks as the bits of a BINARY SEG's pixel data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from node.vocabulary import Mask
+
+
+def pack_bits(masks: Iterable[Mask]) -> bytes:
+    """Return the pixels of the frames one after the other, the first in the lowest bit (PS3.5 8.1.1).
+
+    A frame does not begin on a byte boundary unless rows x columns is a multiple of 8. The result is
+    padded to an even length (PS3.5 8.2).
+    """
+    packed = bytearray()
+    begun = np.empty(0, dtype=bool)
+    for mask in masks:
+        pixels = np.concatenate((begun, mask.reshape(-1)))
+        whole = len(pixels) // 8 * 8
+        packed += np.packbits(pixels[:whole], bitorder="little").tobytes()
+        begun = pixels[whole:]
+    packed += np.packbits(begun, bitorder="little").tobytes()
+    return bytes(packed) + b"\0" * (len(packed) % 2)
