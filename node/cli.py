@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import threading
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,23 @@ import click
 from node.catalog import Catalog, bundled_config, bundled_models
 from node.clock import SystemClock
 from node.database import Database
+from node.delivery.destinations import echo_peers, list_peers, pause_destination, resume_destination
 from node.delivery.folder import find_instances
 from node.delivery.outbox import resend
-from node.display import print_rows, print_study, show_answers
+from node.display import print_rows, print_study, show_answers, show_rehearsal
 from node.errors import RadnodeError, SettingsError
-from node.logs import configure_logs
+from node.logs import LOG_FORMAT_VARIABLE, LogFormat, configure_logs
 from node.settings import Settings, load_settings
 from node.states import DeliveryState
+from node.studies.intervention import (
+    cancel_study,
+    complete_study,
+    hold_study_by_hand,
+    release_study,
+    retry_study,
+)
 from node.studies.overview import describe_study, list_deliveries, list_studies
+from node.studies.rehearsal import AssumedSender
 from node.vocabulary import PeerAddress
 
 COMMITTED_SEED = 20261120  # repeats the weights that come with radnode
@@ -72,10 +83,19 @@ def init(folder: Path) -> None:
 
 @main.command()
 @_config
-def serve(config: Path) -> None:
+@click.option(
+    "--log-format",
+    type=click.Choice([known.value for known in LogFormat]),
+    default=LogFormat.LINE.value,
+    show_default=True,
+    envvar=LOG_FORMAT_VARIABLE,
+    help="How events are logged: for people, or as JSON for a log collector.",
+)
+def serve(config: Path, log_format: str) -> None:
     """Receive, analyse and send back until SIGTERM or Ctrl-C; what is open may finish then."""
     from node.service import Node
 
+    os.environ[LOG_FORMAT_VARIABLE] = log_format  # the workers inherit it
     configure_logs()
     node = Node(config, load_settings(config), SystemClock())
     ended = threading.Event()
@@ -86,6 +106,20 @@ def serve(config: Path) -> None:
         ended.wait()
     finally:
         node.stop()
+
+
+@main.command()
+@_config
+@_json
+@click.option("--store", is_flag=True, help="Store a report of nobody in each peer that has doctor_store = true.")
+def doctor(config: Path, as_json: bool, store: bool) -> None:
+    """Check everything the node needs, and say what to do and what to enter in the PACS."""
+    from node.doctor.examination import Examination, Visit
+    from node.doctor.report import show_examination
+
+    visit = Visit(config, os.environ, SystemClock(), is_to_store=store)
+    if not show_examination(Examination(visit), as_json):
+        raise click.exceptions.Exit(1)
 
 
 @main.group()
@@ -109,6 +143,25 @@ def list_all_studies(config: Path, as_json: bool) -> None:
 def show_study(study_uid: str, config: Path, as_json: bool) -> None:
     """Show one study: its series, why each rule did or did not match, jobs, deliveries and events."""
     print_study(describe_study(_database(load_settings(config)), study_uid), as_json)
+
+
+def _add_study_verb(name: str, act: Callable[[Database, SystemClock, str], object], promise: str) -> None:
+    """Add `studies NAME UID`: it does what `promise` says to one study and prints the state it is in then."""
+
+    @studies.command(name, help=promise)
+    @click.argument("study_uid")
+    @_config
+    def verb(study_uid: str, config: Path) -> None:
+        database = _database(load_settings(config))
+        act(database, SystemClock(), study_uid)
+        click.echo(f"{study_uid}: {describe_study(database, study_uid).study.state}")
+
+
+_add_study_verb("complete", complete_study, "Declare that all of a study is there; a running node goes on at once.")
+_add_study_verb("cancel", cancel_study, "End a study's jobs and send nothing more of it; its images stay.")
+_add_study_verb("retry", retry_study, "Queue a study's failed and refused jobs again; take up a cancelled study.")
+_add_study_verb("hold", hold_study_by_hand, "Analyse and send nothing of a study until it is released.")
+_add_study_verb("release", release_study, "Let a held study go on from where it was, once the reason is dealt with.")
 
 
 @main.group()
@@ -138,6 +191,76 @@ def resend_deliveries(numbers: tuple[int, ...], all_dead: bool, config: Path) ->
         lines = list_deliveries(database)
         numbers = tuple(line.delivery for line in lines if line.state == DeliveryState.DEAD)
     click.echo(f"{resend(database, SystemClock(), numbers)} queued again; a running node sends them at once")
+
+
+@deliveries.command("pause")
+@click.argument("peer")
+@click.option("--reason", default="", help="Why, for whoever looks later.")
+@_config
+def pause_deliveries(peer: str, reason: str, config: Path) -> None:
+    """Send nothing to the PEER of peers.toml until `deliveries resume`; what waits for it is kept."""
+    settings = load_settings(config)
+    is_new = pause_destination(_database(settings), settings, peer, reason)
+    click.echo(f"{peer}: {'paused' if is_new else 'was paused already'}")
+
+
+@deliveries.command("resume")
+@click.argument("peer")
+@_config
+def resume_deliveries(peer: str, config: Path) -> None:
+    """Let deliveries to a paused PEER go on; a running node sends them at once."""
+    settings = load_settings(config)
+    is_new = resume_destination(_database(settings), settings, peer)
+    click.echo(f"{peer}: {'resumed' if is_new else 'was not paused'}")
+
+
+@main.group()
+def peers() -> None:
+    """Show and try the DICOM applications of peers.toml."""
+
+
+@peers.command("list")
+@_config
+@_json
+def list_all_peers(config: Path, as_json: bool) -> None:
+    """List every peer with its address, and whether deliveries to it are paused."""
+    settings = load_settings(config)
+    database = Database(settings.database_file) if settings.database_file.exists() else None
+    columns = ("name", "ae_title", "host", "port", "results", "is_paused", "reason")
+    print_rows("Peers", list_peers(settings, database), columns, as_json)
+
+
+@peers.command("echo")
+@click.argument("names", nargs=-1)
+@_config
+@_json
+def echo_named_peers(names: tuple[str, ...], config: Path, as_json: bool) -> None:
+    """Send a C-ECHO to the peers NAMES (none: all) and show how long each took; exit code 1 if one is silent."""
+    lines = list(echo_peers(load_settings(config), names))
+    print_rows("C-ECHO", lines, ("name", "ae_title", "is_answering", "milliseconds", "answer"), as_json)
+    if not all(line.is_answering for line in lines):
+        raise click.exceptions.Exit(1)
+
+
+@main.group()
+def rules() -> None:
+    """Try the rules of routes.toml."""
+
+
+@rules.command("test")
+@click.argument("folder", type=_folder)
+@click.option("--sender", default="", help="The AE title taken to have sent the files.")
+@click.option("--sender-address", default="", help="The address taken to have sent them.")
+@_config
+@_json
+def test_rules(folder: Path, sender: str, sender_address: str, config: Path, as_json: bool) -> None:
+    """Tell for every rule and series in FOLDER whether it matches and why; nothing is run or sent."""
+    settings = _settings_or_defaults(config)
+    catalog = Catalog([bundled_models(), *settings.node.models])
+    paths = find_instances(folder)
+    if not paths:
+        raise click.ClickException(f"{folder}: no DICOM file in it (a Part 10 file has DICM at byte 128)")
+    show_rehearsal(paths, AssumedSender(sender, sender_address), settings, catalog, as_json)
 
 
 @main.group()
@@ -257,7 +380,7 @@ def _model_row(catalog: Catalog, name: str) -> dict[str, Any]:
         "status": model.card.status,
         "task": model.card.task,
         "title": model.card.title,
-        "modality": list(model.input.modality),
-        "body_part": list(model.input.body_part),
+        "modality": [value for wanted in model.card.input.values() for value in wanted.modality],
+        "body_part": [value for wanted in model.card.input.values() for value in wanted.body_part],
         "sha256": model.identity.sha256,
     }

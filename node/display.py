@@ -14,18 +14,27 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from node.catalog import Catalog
 from node.delivery.scu import Fate, classify, send_instances
+from node.settings import Settings
 from node.studies.overview import StudyDetail
+from node.studies.rehearsal import AssumedSender, Rehearsal, read_headers, rehearse_rules
 from node.vocabulary import PeerAddress
 
 SEND_TIMEOUT_SECONDS = 30.0
 FILE_WIDTH = 240
 STUDY_TABLES = {
     "series": ("series_instance_uid", "modality", "description", "instances", "own_results"),
-    "decisions": ("revision", "rule", "instances", "is_match", "reasons"),
+    "decisions": ("revision", "rule", "series", "instances", "is_match", "reasons"),
     "jobs": ("job", "revision", "model", "state", "attempts", "reason"),
     "deliveries": ("delivery", "kind", "destination", "state", "attempts", "answer"),
     "events": ("at", "name", "detail"),
+}
+
+REHEARSAL_TABLES = {
+    "studies": ("study_instance_uid", "series", "instances", "evidence"),
+    "decisions": ("series", "instances", "rule", "is_match", "reasons"),
+    "jobs": ("study_instance_uid", "rule", "model", "inputs", "priority", "destinations"),
 }
 
 
@@ -64,6 +73,24 @@ def show_answers(calling_ae_title: str, receiver: PeerAddress, paths: Sequence[P
                 console.print(f"{answer.path}: {answer.text}", soft_wrap=True)
     console.print(f"{len(paths) - refused} of {len(paths)} instances taken by {receiver.ae_title}")
     return not refused
+
+
+def show_rehearsal(
+    paths: Sequence[Path], sender: AssumedSender, settings: Settings, catalog: Catalog, as_json: bool
+) -> None:
+    """Read the headers of files with a progress bar, and print what the rules make of them."""
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        read = list(progress.track(read_headers(paths, sender), total=len(paths), description="Reading headers"))
+    rehearsal: Rehearsal = rehearse_rules(read, settings, catalog)
+    if as_json:
+        _print_json(asdict(rehearsal))
+        return
+    console = _console()
+    for name, columns in REHEARSAL_TABLES.items():
+        records = [_record(row) for row in getattr(rehearsal, name)]
+        console.print(_table(_words(name), records, columns) if records else f"{_words(name)}: none")
+    for fault in rehearsal.faults:
+        console.print(f"{fault.path}: not read: {fault.fault}", soft_wrap=True)
 
 
 def _record(row: Any) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from node.association import Listener, ListenerSettings
 from node.catalog import Catalog, bundled_models
 from node.clock import Clock
 from node.database import Database
+from node.delivery.couriers import Couriers
 from node.delivery.outbox import Outbox
+from node.delivery.retention import Retention
 from node.errors import SettingsError
 from node.inference.supervisor import Supervisor
 from node.jobs.queue import JobQueue
@@ -27,6 +29,7 @@ from node.studies.index import InstanceIndex
 logger = logging.getLogger("radnode.service")
 
 TICK_SECONDS = 0.1
+RETENTION_SECONDS = 60.0
 
 
 class Node:
@@ -48,12 +51,15 @@ class Node:
         )
         assembly = Assembly(self._database, settings, self._catalog, clock)
         outbox = Outbox(self._database, self._archive, settings, clock, random.Random())
+        self._couriers = Couriers(outbox)
+        retention = Retention(self._database, self._archive, clock, settings.archive.keep_days)
         self._supervisor = Supervisor(config, settings.workers.count, self._queue)
         self._listener = Listener(_listener_settings(settings), self._archive, self._index)
         self._loops = [
             Loop("assembly", assembly.complete_quiet_studies, TICK_SECONDS),
-            Loop("outbox", outbox.send_due, TICK_SECONDS),
+            Loop("couriers", self._couriers.dispatch, TICK_SECONDS),
             Loop("supervisor", self._supervisor.check, TICK_SECONDS),
+            Loop("retention", retention.remove_expired, RETENTION_SECONDS),
         ]
 
     @property
@@ -79,6 +85,7 @@ class Node:
         self._listener.drain(self._settings.dicom.drain_seconds)
         for loop in self._loops:
             loop.stop()
+        self._couriers.stop(self._settings.dicom.drain_seconds)
         self._supervisor.stop(self._settings.dicom.drain_seconds)
         self._database.close()
         self._lock.close()
@@ -134,4 +141,7 @@ def _listener_settings(settings: Settings) -> ListenerSettings:
         host=settings.dicom.host,
         port=settings.dicom.port,
         max_associations=settings.dicom.max_associations,
+        max_associations_per_peer=settings.dicom.max_associations_per_peer,
+        accepts_anyone=settings.dicom.accepts_anyone,
+        peers=tuple(settings.peers.values()),
     )

@@ -17,6 +17,8 @@ class StudyState(StrEnum):
     DONE = "done"
     ATTENTION = "attention"
     HELD = "held"
+    CANCELLED = "cancelled"
+    REMOVED = "removed"
 
 
 class JobState(StrEnum):
@@ -42,21 +44,32 @@ class DeliveryState(StrEnum):
 State = StudyState | JobState | DeliveryState
 
 _S, _J, _D = StudyState, JobState, DeliveryState
+# Where the jobs and deliveries of a study may put it, from any of these to any other.
+_DERIVED = frozenset({_S.UNMATCHED, _S.ANALYSING, _S.DONE, _S.ATTENTION})
 
-MOVES: dict[State, frozenset[State]] = {
-    _S.RECEIVING: frozenset({_S.COMPLETE, _S.HELD}),
-    _S.COMPLETE: frozenset({_S.RECEIVING, _S.UNMATCHED, _S.ANALYSING, _S.DONE, _S.ATTENTION, _S.HELD}),
-    _S.UNMATCHED: frozenset({_S.RECEIVING, _S.HELD}),
-    _S.ANALYSING: frozenset({_S.RECEIVING, _S.DONE, _S.ATTENTION, _S.HELD}),
-    _S.DONE: frozenset({_S.RECEIVING, _S.ANALYSING, _S.ATTENTION, _S.HELD}),
-    _S.ATTENTION: frozenset({_S.RECEIVING, _S.ANALYSING, _S.DONE, _S.HELD}),
-    _S.HELD: frozenset(),
+# One table for each kind: members of two of them that are the same word count as equal.
+STUDY_MOVES: dict[StudyState, frozenset[StudyState]] = {
+    _S.RECEIVING: frozenset({_S.COMPLETE, _S.HELD, _S.CANCELLED}),
+    _S.COMPLETE: _DERIVED | {_S.RECEIVING, _S.HELD, _S.CANCELLED},
+    _S.UNMATCHED: _DERIVED | {_S.RECEIVING, _S.COMPLETE, _S.HELD, _S.CANCELLED, _S.REMOVED},
+    _S.ANALYSING: _DERIVED | {_S.RECEIVING, _S.COMPLETE, _S.HELD, _S.CANCELLED},
+    _S.DONE: _DERIVED | {_S.RECEIVING, _S.COMPLETE, _S.HELD, _S.CANCELLED, _S.REMOVED},
+    _S.ATTENTION: _DERIVED | {_S.RECEIVING, _S.COMPLETE, _S.HELD, _S.CANCELLED},
+    _S.HELD: _DERIVED | {_S.RECEIVING, _S.COMPLETE, _S.CANCELLED},
+    _S.CANCELLED: frozenset({_S.RECEIVING, _S.COMPLETE, _S.ANALYSING, _S.HELD, _S.REMOVED}),
+    _S.REMOVED: frozenset({_S.RECEIVING}),
+}
+
+JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     _J.QUEUED: frozenset({_J.RUNNING, _J.CANCELLED}),
     _J.RUNNING: frozenset({_J.QUEUED, _J.DONE, _J.REFUSED, _J.FAILED, _J.CANCELLED}),
     _J.DONE: frozenset(),
-    _J.REFUSED: frozenset(),
-    _J.FAILED: frozenset(),
-    _J.CANCELLED: frozenset(),
+    _J.REFUSED: frozenset({_J.QUEUED}),
+    _J.FAILED: frozenset({_J.QUEUED}),
+    _J.CANCELLED: frozenset({_J.QUEUED}),
+}
+
+DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
     _D.PENDING: frozenset({_D.SENT, _D.RETRYING, _D.DEAD}),
     _D.RETRYING: frozenset({_D.SENT, _D.DEAD}),
     _D.SENT: frozenset({_D.PENDING}),
@@ -64,8 +77,19 @@ MOVES: dict[State, frozenset[State]] = {
 }
 
 
+def moves_from(state: State) -> frozenset[State]:
+    """Return where a thing in this state may go."""
+    match state:
+        case StudyState():
+            return frozenset(STUDY_MOVES[state])
+        case JobState():
+            return frozenset(JOB_MOVES[state])
+        case DeliveryState():
+            return frozenset(DELIVERY_MOVES[state])
+
+
 def check_move(current: State, new: State) -> None:
     """Raise IllegalMove unless a thing in state `current` may go to state `new`."""
-    if new != current and new not in MOVES[current]:
-        allowed = ", ".join(sorted(MOVES[current])) or "none"
+    if new != current and new not in moves_from(current):
+        allowed = ", ".join(sorted(moves_from(current))) or "none"
         raise IllegalMove(f"{current} cannot become {new}; allowed from {current}: {allowed}")

@@ -3,15 +3,35 @@
 import pytest
 
 from node.errors import IllegalMove
-from node.states import MOVES, DeliveryState, JobState, StudyState, check_move
+from node.states import (
+    DELIVERY_MOVES,
+    JOB_MOVES,
+    STUDY_MOVES,
+    DeliveryState,
+    JobState,
+    StudyState,
+    check_move,
+    moves_from,
+)
+
+TABLES = {StudyState: STUDY_MOVES, JobState: JOB_MOVES, DeliveryState: DELIVERY_MOVES}
 
 
-def test_every_state_has_its_row_of_moves() -> None:
-    assert set(MOVES) == {*StudyState, *JobState, *DeliveryState}
+@pytest.mark.parametrize("kind", TABLES)
+def test_every_state_has_its_row_of_moves(kind) -> None:
+    assert list(map(repr, TABLES[kind])) == list(map(repr, kind))
 
 
-def test_no_move_crosses_from_one_kind_of_state_to_another() -> None:
-    assert all(type(new) is type(current) for current, allowed in MOVES.items() for new in allowed)
+@pytest.mark.parametrize("kind", TABLES)
+def test_no_move_crosses_from_one_kind_of_state_to_another(kind) -> None:
+    assert {type(new) for allowed in TABLES[kind].values() for new in allowed} == {kind}
+
+
+def test_states_of_two_kinds_that_are_the_same_word_have_moves_of_their_own() -> None:
+    check_move(StudyState.DONE, StudyState.RECEIVING)
+    assert moves_from(JobState.DONE) == frozenset()
+    check_move(StudyState.CANCELLED, StudyState.REMOVED)
+    assert moves_from(JobState.CANCELLED) == {JobState.QUEUED}
 
 
 def test_a_finished_job_never_runs_again() -> None:
@@ -25,3 +45,20 @@ def test_staying_where_one_is_is_no_move() -> None:
 
 def test_a_dead_delivery_may_be_sent_again_by_a_person() -> None:
     check_move(DeliveryState.DEAD, DeliveryState.PENDING)
+
+
+@pytest.mark.parametrize("state", sorted(set(StudyState) - {StudyState.HELD, StudyState.REMOVED}))
+def test_a_study_is_held_from_anywhere_and_goes_back_to_where_it_was(state: StudyState) -> None:
+    check_move(state, StudyState.HELD)
+    check_move(StudyState.HELD, state)
+
+
+@pytest.mark.parametrize("state", sorted(set(StudyState) - {StudyState.CANCELLED, StudyState.REMOVED}))
+def test_a_person_may_cancel_a_study_from_anywhere(state: StudyState) -> None:
+    check_move(state, StudyState.CANCELLED)
+
+
+@pytest.mark.parametrize("state", [StudyState.RECEIVING, StudyState.ANALYSING, StudyState.ATTENTION, StudyState.HELD])
+def test_a_study_that_somebody_waits_for_is_never_removed(state: StudyState) -> None:
+    with pytest.raises(IllegalMove):
+        check_move(state, StudyState.REMOVED)

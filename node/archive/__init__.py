@@ -2,5 +2,6 @@
 
 from node.archive.keep import Archive
 from node.archive.part import AnnouncedInstance, Part
+from node.archive.removal import RemovalList
 
-__all__ = ["AnnouncedInstance", "Archive", "Part"]
+__all__ = ["AnnouncedInstance", "Archive", "Part", "RemovalList"]

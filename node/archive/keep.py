@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydicom import dcmread
@@ -18,10 +19,12 @@ from node.archive.disk import (
 )
 from node.archive.identity import InstanceIdentity
 from node.archive.part import AnnouncedInstance, Part
+from node.archive.removal import Arrivals, RemovalList, read_removal_lists, write_removal_list
 from node.errors import ArchiveError
 from node.vocabulary import ReceivedInstance
 
 _INCOMING, _INSTANCES, _RESULTS, _QUARANTINE = "incoming", "instances", "results", "quarantine"
+_REMOVAL = "removal"
 _SHELVES = tuple(f"{number:02x}" for number in range(256))
 
 
@@ -32,13 +35,15 @@ class Archive:
     instances/   what was received and checked
     results/     what we made
     quarantine/  what contradicts an instance received before
+    removal/     lists of files that are about to go
     """
 
     def __init__(self, root: Path, reserve_bytes: int = 0) -> None:
         """Use the folder `root`, which is made if need be; keep `reserve_bytes` of its disk free."""
         self._root = root.resolve()
         self._reserve_bytes = reserve_bytes
-        make_folders(self._root, (_INCOMING, _INSTANCES, _RESULTS, _QUARANTINE))
+        self._arrivals = Arrivals()
+        make_folders(self._root, (_INCOMING, _INSTANCES, _RESULTS, _QUARANTINE, _REMOVAL))
         for name in (_INSTANCES, _RESULTS):
             make_folders(self._root / name, _SHELVES)
 
@@ -50,19 +55,22 @@ class Archive:
         """Keep what a part holds and return once no loss of power can take it.
 
         The order is that of PS3.4 B.2.3 taken seriously: the data set is walked to its end, the file
-        flushed, renamed and its name flushed. If anything fails the part is gone. Raises
-        MalformedInstance, ArchiveFull.
+        flushed, renamed and its name flushed. If anything fails the part is gone. The file is safe from
+        removal until `settle` is called for it. Raises MalformedInstance, ArchiveFull.
         """
         try:
             identity = part.check()
             header = dcmread(part.path, stop_before_pixels=True)
             part.sync()
             relative = _relative_path(_INSTANCES, _content_name(part))
-            with refuse_full_disk(self._root):
-                move_durably(part.path, self._root / relative)
+            self._arrive(part, relative)
         finally:
             part.discard()
         return _received(part, identity, relative, header)
+
+    def settle(self, received: ReceivedInstance) -> None:
+        """Say that an instance is in the index by now, or is not going to be."""
+        self._arrivals.end(received.path)
 
     def keep(self, announced: AnnouncedInstance, encoded: bytes | memoryview) -> ReceivedInstance:
         """Keep a data set that is in memory; the promises are those of `finish`."""
@@ -119,6 +127,24 @@ class Archive:
         """Remove an instance that nothing refers to, such as a repeat in another transfer syntax."""
         self.path_of(received.path).unlink(missing_ok=True)
 
+    def note_removal(self, paths: Sequence[str]) -> RemovalList:
+        """Write down durably which files are to go; to be called before their rows change."""
+        return write_removal_list(self._root / _REMOVAL, paths)
+
+    def removals(self) -> list[RemovalList]:
+        """Return what was written down and is not done with, also by an earlier run."""
+        return read_removal_lists(self._root / _REMOVAL)
+
+    def remove(self, relative: str) -> bool:
+        """Remove a file that no row refers to; return False, and leave it, while it is arriving anew.
+
+        The caller holds the database's write lock, so that no row for it can come in between.
+        """
+        with self._arrivals.kept_out(relative) as is_free:
+            if is_free:
+                self.path_of(relative).unlink(missing_ok=True)
+            return is_free
+
     def sweep_incoming(self) -> int:
         """Remove what was being written when the node last stopped; return how many files.
 
@@ -128,6 +154,15 @@ class Archive:
         for part in parts:
             part.unlink()
         return len(parts)
+
+    def _arrive(self, part: Part, relative: str) -> None:
+        self._arrivals.begin(relative)
+        try:
+            with refuse_full_disk(self._root):
+                move_durably(part.path, self._root / relative)
+        except BaseException:
+            self._arrivals.end(relative)
+            raise
 
     def _new_part_path(self) -> Path:
         return self._root / _INCOMING / f"{uuid.uuid4().hex}.part"

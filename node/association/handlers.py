@@ -10,12 +10,14 @@ from pynetdicom import evt
 from pynetdicom.dimse_primitives import C_STORE
 
 from node.archive import Archive
+from node.association.allowlist import Caller, Rejection
+from node.association.doorkeeper import RejectionQuota
 from node.association.reception import Binding, ReceivingAssociation
 from node.association.statuses import StoreStatus, status_of
 from node.errors import ArchiveError, DatabaseBusy, InstanceConflict
 from node.logs import log_failure
 from node.studies.index import InstanceIndex
-from node.vocabulary import Admission
+from node.vocabulary import Admission, ReceivedInstance
 
 logger = logging.getLogger("radnode.association")
 
@@ -36,6 +38,7 @@ class Handlers:
         """Keep instances in `archive` and record them in `index`."""
         self._archive = archive
         self._index = index
+        self._quota = RejectionQuota()
 
     @property
     def bindings(self) -> tuple[Binding, ...]:
@@ -68,6 +71,20 @@ class Handlers:
         except Exception as error:  # noqa: BLE001 - an event handler answers, whatever happens
             log_failure(logger, "end of association not recorded", error, association=association.association_id)
 
+    def record_rejection(self, caller: Caller, rejection: Rejection) -> None:
+        """Record and log a caller that was sent away; of a flood, how many there were."""
+        left_out = self._quota.take()
+        if left_out is None:
+            return
+        how = f"rejected: {rejection.text}" + (f" ({left_out} more before)" if left_out else "")
+        fields = {"calling_ae_title": caller.calling_ae_title, "address": caller.address, "how": how}
+        logger.warning("association rejected", extra={"fields": fields})
+        try:
+            row = self._index.open_association(caller.calling_ae_title, caller.address, caller.called_ae_title)
+            self._index.close_association(row, how)
+        except Exception as error:  # noqa: BLE001 - an event handler answers, whatever happens
+            log_failure(logger, "rejection not recorded", error)
+
     def handle_echo(self, _event: ReceptionEvent) -> int:
         """Answer C-ECHO (PS3.7 9.1.5)."""
         return StoreStatus.SUCCESS
@@ -90,7 +107,13 @@ class Handlers:
         received = self._archive.finish(event.assoc.dimse.claim(event.request.DataSet))
         assert event.assoc.association_id is not None
         try:
-            admission = self._index.record(received, event.assoc.association_id)
+            return self._record(received, event.assoc.association_id)
+        finally:
+            self._archive.settle(received)
+
+    def _record(self, received: ReceivedInstance, association_id: int) -> Admission:
+        try:
+            admission = self._index.record(received, association_id)
         except InstanceConflict:
             self._archive.quarantine(received)
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,10 +12,13 @@ from dataclasses import dataclass
 from pynetdicom import AE
 
 from node.archive import Archive
+from node.association.allowlist import AllowList
 from node.association.contexts import supported_contexts
+from node.association.doorkeeper import Doorkeeper
 from node.association.handlers import Handlers
 from node.association.reception import MAXIMUM_PDU_BYTES, ReceivingServer, Reception
 from node.errors import SettingsError
+from node.settings import Peer
 from node.studies.index import InstanceIndex
 from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
@@ -28,14 +32,19 @@ _POLL_SECONDS = 0.1  # how soon `drain` is noticed
 class ListenerSettings:
     """Where to listen, as whom, and for how many; port 0 means any free one.
 
-    A peer has `request_seconds` to send its association request, and an association that brings
-    nothing for `idle_seconds` is aborted.
+    Only `peers` may associate, unless `accepts_anyone`. Of more than `max_unestablished` connections
+    that have no association yet the oldest is closed. A peer has `request_seconds` to send its
+    association request, and an association that brings nothing for `idle_seconds` is aborted.
     """
 
     ae_title: str
     host: str
     port: int
     max_associations: int = 64
+    max_associations_per_peer: int = 32
+    max_unestablished: int = 200
+    accepts_anyone: bool = True
+    peers: tuple[Peer, ...] = ()
     request_seconds: float = 15.0
     idle_seconds: float = 60.0
 
@@ -54,7 +63,14 @@ class Listener:
         self._settings = settings
         self._monotonic = monotonic
         handlers = Handlers(archive, index)
-        self._reception = Reception(archive, handlers.bindings, handlers.close_association)
+        self._reception = Reception(
+            archive=archive,
+            doorkeeper=_doorkeeper(settings),
+            max_unestablished=settings.max_unestablished,
+            bindings=handlers.bindings,
+            note_end=handlers.close_association,
+            note_rejection=handlers.record_rejection,
+        )
         self._server: ReceivingServer | None = None
 
     @property
@@ -99,12 +115,17 @@ class Listener:
         self.drain(0.0)
 
 
+def _doorkeeper(settings: ListenerSettings) -> Doorkeeper:
+    allow_list = AllowList(settings.ae_title, settings.peers, accepts_anyone=settings.accepts_anyone)
+    return Doorkeeper(allow_list, settings.max_associations, settings.max_associations_per_peer)
+
+
 def _application_entity(settings: ListenerSettings) -> AE:
     ae = AE(settings.ae_title)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.maximum_pdu_size = MAXIMUM_PDU_BYTES
-    ae.maximum_associations = settings.max_associations
+    ae.maximum_associations = sys.maxsize  # the doorkeeper counts
     ae.acse_timeout = settings.request_seconds
     ae.network_timeout = settings.idle_seconds
     ae.dimse_timeout = settings.idle_seconds

@@ -22,6 +22,8 @@ from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from node.archive import AnnouncedInstance, Archive, Part
+from node.association.allowlist import Caller, Rejection
+from node.association.doorkeeper import Doorkeeper, GuardedAcse
 from node.errors import ArchiveError, ContextMismatch, MalformedInstance
 
 MAXIMUM_PDU_BYTES = 256 * 1024
@@ -163,15 +165,19 @@ class ReceivingAssociation(Association):
 
     association_id: int | None = None
     dimse: StreamingDimse
+    acse: GuardedAcse
 
     def __init__(self, ae: AE, server: ReceivingServer) -> None:
         super().__init__(ae, "acceptor")
-        self.dimse = StreamingDimse(self, server.reception.archive)
+        reception = server.reception
+        self.dimse = StreamingDimse(self, reception.archive)
+        self.acse = GuardedAcse(self, reception.doorkeeper, reception.note_rejection)
         self._server = server
-        self._reception = server.reception
+        self._reception = reception
         self._is_aborted_by_peer = False
-        # pynetdicom finds and counts a server's associations by this part of the thread's name.
-        self.name = f"AcceptorThread@{next(server.numbers)}"
+        self.number = next(server.numbers)
+        # pynetdicom finds a server's associations by this part of the thread's name.
+        self.name = f"AcceptorThread@{self.number}"
 
     @property
     def ending(self) -> str:
@@ -185,6 +191,7 @@ class ReceivingAssociation(Association):
         try:
             super().run_reactor()
         finally:
+            self.acse.leave()
             self.dimse.discard_unclaimed()
             self._reception.note_end(self)
 
@@ -204,7 +211,12 @@ class ReceivingAssociation(Association):
         """Abort; close the connection of a peer that leaves no chance to say so."""
         self.abort(block=False)
         self.join(patience_seconds)
-        if self.is_alive() and self.dul.socket is not None:
+        if self.is_alive():
+            self.close_connection()
+
+    def close_connection(self) -> None:
+        """Close the connection, whatever the peer is about to say."""
+        if self.dul.socket is not None:
             self.dul.socket.close()
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
@@ -224,11 +236,17 @@ class ReceivingAssociation(Association):
 
 @dataclass(frozen=True)
 class Reception:
-    """What every association of a listener needs: where parts go, and who hears of its events."""
+    """What every association of a listener needs: who may come in, where parts go, who hears of its events.
+
+    Of more than `max_unestablished` connections without an association the oldest is closed.
+    """
 
     archive: Archive
+    doorkeeper: Doorkeeper
+    max_unestablished: int
     bindings: Sequence[Binding]
     note_end: Callable[[ReceivingAssociation], None]
+    note_rejection: Callable[[Caller, Rejection], None]
 
 
 class ReceivingHandler(RequestHandler):
@@ -237,6 +255,7 @@ class ReceivingHandler(RequestHandler):
     server: ReceivingServer
 
     def _create_association(self) -> ReceivingAssociation:
+        self.server.make_room()
         association = ReceivingAssociation(self.ae, self.server)
         association.set_socket(ReceivingSocket(association, self.request))
         acceptor = association.acceptor
@@ -269,6 +288,12 @@ class ReceivingServer(ThreadedAssociationServer):
     def open_associations(self) -> list[ReceivingAssociation]:
         """Return the associations that have not ended."""
         return [found for found in self.active_associations if isinstance(found, ReceivingAssociation)]
+
+    def make_room(self) -> None:
+        """Close the connection that has waited longest for its association when too many wait."""
+        waiting = [found for found in self.open_associations if not found.is_established]
+        if len(waiting) >= self.reception.max_unestablished:
+            min(waiting, key=lambda found: found.number).close_connection()
 
     def service_actions(self) -> None:
         """Leave the collection of garbage to Python; pynetdicom would force it at every 60th poll."""

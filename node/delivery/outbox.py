@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 import random
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
+from typing import Any
 
 from pydicom.errors import InvalidDicomError
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from node.archive import Archive
 from node.clock import Clock
 from node.database import Database, Delivery, EventName, Job, Result, Study, record_event
-from node.delivery.scu import Fate, StoreAnswer, classify, send_instances
-from node.errors import ArchiveError, DeliveryDelayed, IdentityMismatch
-from node.jobs.progress import derive_progress, hold_study
+from node.delivery.destinations import paused_destinations
+from node.delivery.patience import Breaker, wait_seconds
+from node.delivery.scu import Fate, StoreAnswer, classify, echo, send_instances
+from node.errors import ArchiveError, DeliveryDelayed, DeliveryRefused, IdentityMismatch
+from node.jobs.progress import STOPPED, derive_progress, hold_study
+from node.logs import log_failure
 from node.results.identity import check_identity
-from node.settings import SENDER, Peer, Settings
-from node.states import DeliveryState, StudyState
+from node.settings import Peer, Settings
+from node.states import DeliveryState
 from node.vocabulary import StudyIdentity
+
+logger = logging.getLogger("radnode.delivery")
+
+BATCH = 50  # objects sent over one association before the outbox looks again
 
 _WAITING = (DeliveryState.PENDING, DeliveryState.RETRYING)
 
@@ -51,31 +60,75 @@ class Outbox:
         self._settings = settings
         self._clock = clock
         self._jitter = jitter
+        self._breakers: dict[str, Breaker] = {}
+        self._stopping = threading.Event()
 
-    def send_due(self) -> int:
-        """Try every delivery that is due, one association per destination; return how many were tried."""
-        by_destination: dict[str, list[_Parcel]] = defaultdict(list)
-        for parcel in self._due():
-            by_destination[parcel.destination].append(parcel)
-        for destination, parcels in by_destination.items():
-            self._send(destination, [parcel for parcel in parcels if self._is_safe(parcel)])
-        return sum(map(len, by_destination.values()))
+    def peers_due(self) -> set[str]:
+        """Return the peers to send to now, by their names in peers.toml.
 
-    def _due(self) -> list[_Parcel]:
+        A destination that names no peer is given as it is. One that could not be reached is due when
+        its next attempt is, as long as anything waits for it.
+        """
         with self._database.reading() as session:
+            rows = session.scalars(_of_running_studies(select(Delivery.destination)).where(self._is_due()).distinct())
+            due = {self._settings.peer_name(destination) for destination in rows}
+            paused = paused_destinations(session)
+        failing = {name for name, breaker in self._breakers.items() if breaker.is_failing}
+        now = self._clock.boot_seconds()
+        return {name for name in due | failing if name not in paused and not self._breaker(name).is_waiting(now)}
+
+    def send_due(self, peer_name: str) -> int:
+        """Try what is due for one peer over one association; return how many objects were tried.
+
+        A peer that failed last time is asked for one object only, or echoed when none is due.
+        """
+        breaker = self._breaker(peer_name)
+        if breaker.is_waiting(self._clock.boot_seconds()):
+            return 0
+        parcels = self._due(peer_name, 1 if breaker.is_failing else BATCH)
+        peer = self._settings.peers.get(peer_name)
+        if peer is None:
+            for parcel in parcels:
+                self._bury(parcel, _unknown_peer(peer_name))
+        elif parcels:
+            self._send(peer_name, peer, [parcel for parcel in parcels if self._is_safe(parcel)])
+        elif breaker.is_failing:
+            self._probe(peer_name, peer)
+        return len(parcels)
+
+    def note_failure(self, peer_name: str) -> None:
+        """Give a destination a pause after something went wrong with it."""
+        self._breaker(peer_name).note_failure(self._clock.boot_seconds())
+
+    def stop(self) -> None:
+        """Begin no other object; what is on the wire is finished."""
+        self._stopping.set()
+
+    def _breaker(self, peer_name: str) -> Breaker:
+        return self._breakers.setdefault(peer_name, Breaker(self._settings.delivery, self._jitter))
+
+    def _is_due(self) -> ColumnElement[bool]:
+        """Select what is due; a time later than any wait means that the wall clock was put back since."""
+        now = self._clock.now()
+        never = now + timedelta(seconds=2 * self._settings.delivery.longest_retry_seconds)
+        return or_(Delivery.due_at <= now, Delivery.due_at > never)
+
+    def _due(self, peer_name: str, limit: int) -> list[_Parcel]:
+        with self._database.reading() as session:
+            if peer_name in paused_destinations(session):
+                return []
             due = session.scalars(
-                select(Delivery)
-                .join(Delivery.result)
-                .join(Result.job)
-                .join(Job.study)
-                .where(
-                    Delivery.state.in_(_WAITING),
-                    Delivery.due_at <= self._clock.now(),
-                    Study.state != StudyState.HELD,
-                )
+                _of_running_studies(select(Delivery))
+                .where(Delivery.destination.in_(self._aliases(session, peer_name)), self._is_due())
                 .order_by(Delivery.id)
+                .limit(limit)
             ).all()
             return [_parcel(delivery) for delivery in due]
+
+    def _aliases(self, session: Session, peer_name: str) -> list[str]:
+        """Return the destinations that mean this peer."""
+        waiting = session.scalars(select(Delivery.destination).where(Delivery.state.in_(_WAITING)).distinct())
+        return [destination for destination in waiting if self._settings.peer_name(destination) == peer_name]
 
     def _is_safe(self, parcel: _Parcel) -> bool:
         """Read result and source again and compare them with the database; hold the study if they differ."""
@@ -87,32 +140,61 @@ class Outbox:
         except (IdentityMismatch, ArchiveError, FileNotFoundError, InvalidDicomError) as error:
             self._hold(parcel, str(error))
             return False
+        except Exception as error:  # noqa: BLE001 - one result must not keep the others from being sent
+            self._note_fault(parcel, error)
+            return False
         return True
 
-    def _send(self, destination: str, parcels: Sequence[_Parcel]) -> None:
+    def _send(self, peer_name: str, peer: Peer, parcels: Sequence[_Parcel]) -> None:
+        """Send parcels over one association and note each answer; those without one wait."""
         if not parcels:
             return
-        peer = self._peer(destination)
-        if peer is None:
-            for parcel in parcels:
-                self._bury(parcel, _unknown_peer(destination))
-            return
         waiting = {self._archive.path_of(parcel.result_path): parcel for parcel in parcels}
+        timeout_seconds = self._settings.delivery.timeout_seconds
         try:
-            for answer in self._answers(peer, list(waiting)):
-                self._note(waiting.pop(answer.path), answer)
+            answers = send_instances(self._settings.node.ae_title, peer.address, list(waiting), timeout_seconds)
+            with closing(answers):
+                for answer in answers:
+                    self._note(waiting.pop(answer.path), answer)
+                    if self._stopping.is_set():
+                        return
         except DeliveryDelayed as delay:
+            self.note_failure(peer_name)
             for parcel in waiting.values():
                 self._delay(parcel, str(delay))
+        except Exception as error:  # noqa: BLE001 - what cannot be sent is on its row, the others go on
+            self.note_failure(peer_name)
+            for parcel in waiting.values():
+                self._note_fault(parcel, error)
+        else:
+            self._note_reached(peer_name)
 
-    def _answers(self, peer: Peer, paths: Sequence[Path]) -> Iterator[StoreAnswer]:
-        timeout = self._settings.delivery.timeout_seconds
-        return send_instances(self._settings.node.ae_title, peer.address, paths, timeout)
+    def _probe(self, peer_name: str, peer: Peer) -> None:
+        """Ask a peer that failed whether it is back, when nothing is due that would show it."""
+        with self._database.reading() as session:
+            if not self._aliases(session, peer_name):
+                self._breaker(peer_name).note_success()
+                return
+        try:
+            echo(self._settings.node.ae_title, peer.address, self._settings.delivery.timeout_seconds)
+        except DeliveryDelayed:
+            self.note_failure(peer_name)
+            return
+        except DeliveryRefused:  # it is back, and knows no C-ECHO
+            pass
+        self._note_reached(peer_name)
 
-    def _peer(self, destination: str) -> Peer | None:
-        if destination.startswith(f"{SENDER}:"):
-            return self._settings.peer_with_title(destination.removeprefix(f"{SENDER}:"))
-        return self._settings.peers.get(destination)
+    def _note_reached(self, peer_name: str) -> None:
+        """After failures, try at once everything that was put off because of them."""
+        breaker = self._breaker(peer_name)
+        if not breaker.is_failing:
+            return
+        breaker.note_success()
+        with self._database.writing() as session:
+            put_off = Delivery.destination.in_(self._aliases(session, peer_name))
+            retrying = Delivery.state == DeliveryState.RETRYING
+            session.execute(update(Delivery).where(put_off, retrying).values(due_at=self._clock.now()))
+        logger.info("destination is back", extra={"fields": {"destination": peer_name}})
 
     def _note(self, parcel: _Parcel, answer: StoreAnswer) -> None:
         match classify(answer.status):
@@ -141,11 +223,14 @@ class Outbox:
                 self._move(session, delivery, DeliveryState.DEAD, answer)
                 self._event(session, EventName.DELIVERY_DEAD, delivery)
                 return
-            doubled = limits.first_retry_seconds * 2.0 ** min(delivery.attempts - 1, 30)
-            seconds = min(doubled, limits.longest_retry_seconds) * self._jitter.uniform(0.8, 1.2)
+            seconds = wait_seconds(limits, delivery.attempts, self._jitter)
             delivery.due_at = self._clock.now() + timedelta(seconds=seconds)
             self._move(session, delivery, DeliveryState.RETRYING, answer)
             self._event(session, EventName.DELIVERY_DELAYED, delivery)
+
+    def _note_fault(self, parcel: _Parcel, error: Exception) -> None:
+        log_failure(logger, "delivery failed", error, delivery=parcel.delivery_id)
+        self._delay(parcel, f"radnode failed ({type(error).__name__}); see its log")
 
     def _bury(self, parcel: _Parcel, answer: str) -> None:
         """Give up on a delivery that can never succeed as things are."""
@@ -173,16 +258,25 @@ class Outbox:
 
 
 def resend(database: Database, clock: Clock, delivery_ids: Sequence[int]) -> int:
-    """Queue deliveries again, dead or sent, as if new; return how many there were."""
+    """Queue deliveries again, dead or sent, as if new; return how many there were.
+
+    Those whose results have left the disk are left out.
+    """
     with database.writing() as session:
         chosen = session.scalars(select(Delivery).where(Delivery.id.in_(delivery_ids))).all()
-        ended = [delivery for delivery in chosen if delivery.state not in _WAITING]
+        ended = [delivery for delivery in chosen if delivery.state not in _WAITING and delivery.result.path]
         for delivery in ended:
             delivery.move(DeliveryState.PENDING)
             delivery.attempts, delivery.due_at, delivery.sent_at = 0, clock.now(), None
             record_event(session, clock.now(), EventName.DELIVERY_RESENT, delivery)
             derive_progress(session, delivery.result.job.study)
         return len(ended)
+
+
+def _of_running_studies(query: Any) -> Any:
+    """Narrow a query of deliveries to those that wait and whose study nobody holds or has cancelled."""
+    joined = query.join(Delivery.result).join(Result.job).join(Job.study)
+    return joined.where(Delivery.state.in_(_WAITING), Study.state.not_in(STOPPED))
 
 
 def _parcel(delivery: Delivery) -> _Parcel:

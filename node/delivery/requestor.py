@@ -48,6 +48,8 @@ class PromptSocket(AssociationSocket):
     Nagle's algorithm on one side and delayed acknowledgement on the other cost 40 ms per object.
     """
 
+    has_failed = False
+
     def _create_socket(self, address: AddressInformation) -> socket.socket:
         created: socket.socket = super()._create_socket(address)
         created.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -56,6 +58,7 @@ class PromptSocket(AssociationSocket):
     def connect(self, primitive: T_CONNECT) -> None:
         """Connect; from then on a peer that stops reading is given up after the timeout."""
         super().connect(primitive)
+        self.has_failed = self.socket is None
         if self.socket is not None:
             self.socket.settimeout(self.assoc.dimse_timeout)
 
@@ -110,6 +113,9 @@ def associate(
         raise _refusal(association, peer)
     try:
         yield association
+    except GeneratorExit:  # enough has been sent, and every answer to it is in hand
+        association.release()
+        raise
     except BaseException:
         association.abort()
         raise
@@ -121,6 +127,8 @@ def _refusal(association: Association, peer: PeerAddress) -> DeliveryDelayed | D
     answer = association.acceptor.primitive
     if association.is_rejected and answer is not None:
         return DeliveryDelayed(f"{_name(peer)}: association rejected ({answer.reason_str}); check both AE titles there")
+    if isinstance(association.dul.socket, PromptSocket) and association.dul.socket.has_failed:
+        return DeliveryDelayed(f"{_name(peer)}: no connection; check that it runs, its address and its port")
     if association.rejected_contexts:
         return DeliveryRefused(f"{_name(peer)}: accepts none of the SOP classes proposed")
     if association.is_aborted:

@@ -16,6 +16,8 @@ logger = logging.getLogger("radnode.supervisor")
 
 LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0
+DEADLINE_EXIT = 75  # a worker's exit code when its job took too long
+FENCED_EXIT = 76  # and when its job was taken from it, as by a person who cancelled it
 QUIET_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "2"}  # warnings and errors only
 
 
@@ -79,7 +81,7 @@ class Supervisor:
         return [child.process.pid for child in self._children.values() if child.process.poll() is None]
 
     def _bury(self, child: _Child, code: int) -> None:
-        is_early = time.monotonic() - child.started < STEADY_SECONDS
+        is_early = code != FENCED_EXIT and time.monotonic() - child.started < STEADY_SECONDS
         child.early_deaths = child.early_deaths + 1 if is_early else 1
         pause = 0.0 if child.early_deaths == 1 else min(2.0 ** (child.early_deaths - 2), LONGEST_PAUSE_SECONDS)
         self._not_before[child.name] = time.monotonic() + pause

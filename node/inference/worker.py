@@ -20,29 +20,31 @@ from node.archive import Archive
 from node.catalog import Catalog, bundled_models
 from node.clock import SystemClock
 from node.database import Database
-from node.errors import LeaseLost
+from node.errors import DatabaseBusy, LeaseLost
 from node.inference.execution import Execution
+from node.inference.limits import WorkLimits, limits_of
 from node.inference.network import use_threads
+from node.inference.supervisor import DEADLINE_EXIT, FENCED_EXIT
 from node.jobs.queue import Claim, JobQueue
 from node.logs import configure_logs, log_failure
+from node.results.profiles import kinds_for
 from node.settings import Settings, load_settings
 
 logger = logging.getLogger("radnode.worker")
 
 POLL_SECONDS = 0.05
-DEADLINE_EXIT = 75
+# How long a job that was taken from its worker has to notice; a network that hangs never does.
+GRACE_SECONDS = 2.0
 
 
 class Worker:
     """Claims and runs jobs until it is told to stop or its node is gone."""
 
-    def __init__(
-        self, name: str, node_pid: int, settings: Settings, queue: JobQueue, execution: Execution
-    ) -> None:
+    def __init__(self, name: str, node_pid: int, limits: WorkLimits, queue: JobQueue, execution: Execution) -> None:
         """Claim under `name`, which the node uses to take jobs back when this process dies."""
         self._name = name
         self._node_pid = node_pid
-        self._settings = settings.workers
+        self._limits = limits
         self._queue = queue
         self._execution = execution
         self._stopping = threading.Event()
@@ -54,27 +56,40 @@ class Worker:
     def run(self) -> None:
         """Work until stopped."""
         while not self._stopping.is_set() and os.getppid() == self._node_pid:
-            claim = self._queue.claim(self._name)
+            claim = self._claim()
             if claim is None:
                 self._stopping.wait(POLL_SECONDS)
             else:
                 self._run_job(claim)
 
+    def _claim(self) -> Claim | None:
+        try:
+            return self._queue.claim(self._name)
+        except DatabaseBusy as busy:
+            logger.warning("database busy", extra={"fields": {"reason": str(busy)}})
+            return None
+
     def _run_job(self, claim: Claim) -> None:
-        with _Lease(self._queue, claim, self._settings.lease_seconds / 3, self._settings.deadline_seconds):
+        with _Lease(self._queue, claim, self._limits.renewal_seconds, self._limits.deadline_of(claim.model)):
             try:
                 self._execution.run(claim)
             except LeaseLost as lost:
-                logger.warning("lease lost", extra={"fields": {"job": claim.job_id, "reason": str(lost)}})
+                _note_lost(claim, lost)
             except Exception as error:  # noqa: BLE001 - whatever a network raises costs this job one attempt
                 log_failure(logger, "job attempt failed", error, job=claim.job_id)
-                self._queue.fail(claim, f"{type(error).__name__}: {error}")
+                self._give_back(claim, f"{type(error).__name__}: {error}")
+
+    def _give_back(self, claim: Claim, reason: str) -> None:
+        try:
+            self._queue.fail(claim, reason)
+        except LeaseLost as lost:
+            _note_lost(claim, lost)
 
 
 class _Lease:
-    """Renews a claim from a thread of its own, and ends the process when the deadline passes.
+    """Renews a claim from a thread of its own; ends the process at the deadline, or when the job is another's.
 
-    A network that hangs holds the main thread for good, so only the end of the process frees it.
+    A network that computes or hangs holds the main thread, so only the end of the process frees it.
     """
 
     def __init__(self, queue: JobQueue, claim: Claim, every_seconds: float, deadline_seconds: float) -> None:
@@ -98,7 +113,13 @@ class _Lease:
                 self._end_process()
             try:
                 self._queue.renew(self._claim)
-            except LeaseLost:
+            except DatabaseBusy:
+                continue  # it may still be renewed in time
+            except LeaseLost as lost:
+                # A job that has just ended by itself has lost its lease too.
+                if not self._ended.wait(GRACE_SECONDS):
+                    _note_lost(self._claim, lost)
+                    os._exit(FENCED_EXIT)
                 return
 
     def _end_process(self) -> None:
@@ -106,6 +127,10 @@ class _Lease:
             self._queue.fail(self._claim, "the deadline passed; its worker was ended")
         finally:
             os._exit(DEADLINE_EXIT)
+
+
+def _note_lost(claim: Claim, lost: LeaseLost) -> None:
+    logger.warning("lease lost", extra={"fields": {"job": claim.job_id, "reason": str(lost)}})
 
 
 def main(config: Path, name: str, node_pid: int) -> None:
@@ -118,13 +143,24 @@ def main(config: Path, name: str, node_pid: int) -> None:
     database = Database(settings.database_file)
     archive = Archive(settings.node.data, settings.archive.reserve_bytes)
     catalog = Catalog([bundled_models(), *settings.node.models])
-    queue = JobQueue(database, clock, settings.workers.lease_seconds, settings.workers.attempts)
+    lease_seconds, attempts = settings.workers.lease_seconds, settings.workers.attempts
+    queue = JobQueue(database, clock, lease_seconds, attempts, wants=_wants(settings))
     execution = Execution(database, archive, catalog, queue, settings.node.ae_title)
-    worker = Worker(name, node_pid, settings, queue, execution)
-    for model in sorted({rule.model for rule in settings.rules}):
+    worker = Worker(name, node_pid, limits_of(settings.workers, catalog), queue, execution)
+    for model in sorted({rule.model for rule in settings.enabled_rules}):
         execution.warm_up(model)
     _end_between_jobs(worker.stop)
     worker.run()
+
+
+def _wants(settings: Settings) -> Callable[[str, str], bool]:
+    """Return whether a destination gets a kind of results: what suits its peer, or everything."""
+
+    def wants(destination: str, kind: str) -> bool:
+        peer = settings.peers.get(settings.peer_name(destination))
+        return peer is None or kind in kinds_for(peer.results)
+
+    return wants
 
 
 def _end_between_jobs(stop: Callable[[], None]) -> None:

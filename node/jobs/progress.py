@@ -6,16 +6,20 @@ from sqlalchemy.orm import Session
 
 from node.clock import Clock
 from node.database import EventName, Study, record_event
+from node.errors import IllegalMove
 from node.states import DeliveryState, JobState, StudyState
 
-_NOT_DERIVED = {StudyState.RECEIVING, StudyState.HELD}
+# Nothing of a study in one of these is analysed or sent.
+STOPPED = frozenset({StudyState.HELD, StudyState.CANCELLED, StudyState.REMOVED})
+
+_NOT_DERIVED = STOPPED | {StudyState.RECEIVING}
 _WAITING_JOBS = {JobState.QUEUED, JobState.RUNNING}
 _STUCK_JOBS = {JobState.REFUSED, JobState.FAILED}
 _WAITING_DELIVERIES = {DeliveryState.PENDING, DeliveryState.RETRYING}
 
 
 def derive_progress(session: Session, study: Study) -> None:
-    """Move the study to where its jobs and deliveries are; a receiving or held one stays."""
+    """Move the study to where its jobs and deliveries are; one that receives or that a person decided on stays."""
     session.flush()
     session.refresh(study, ["jobs"])
     if study.state in _NOT_DERIVED:
@@ -26,9 +30,22 @@ def derive_progress(session: Session, study: Study) -> None:
 def hold_study(session: Session, clock: Clock, study: Study, reason: str) -> None:
     """Stop everything about a study until a person has looked at it; a held one keeps its first reason."""
     if study.state != StudyState.HELD:
+        study.held_from = str(study.state)
         study.move(StudyState.HELD)
         study.reason = reason
         record_event(session, clock.now(), EventName.STUDY_HELD, study)
+
+
+def release_hold(session: Session, study: Study) -> None:
+    """Put a held study back to where it was held from, and on to where its jobs and deliveries are by now.
+
+    Raises IllegalMove when it is not held.
+    """
+    if study.state != StudyState.HELD:
+        raise IllegalMove(f"study {study.study_instance_uid} is {study.state}; only a held study can be released")
+    study.move(StudyState(study.held_from or StudyState.RECEIVING))
+    study.reason = study.held_from = ""
+    derive_progress(session, study)
 
 
 def _progress_of(study: Study) -> StudyState:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,8 +22,9 @@ from node.database import (
     record_event,
 )
 from node.errors import LeaseLost
-from node.jobs.progress import derive_progress, hold_study
-from node.states import DeliveryState, JobState, StudyState
+from node.jobs.progress import STOPPED, derive_progress, hold_study
+from node.jobs.turns import note_claim, take_turn
+from node.states import DeliveryState, JobState
 from node.vocabulary import ModelIdentity
 
 
@@ -70,18 +71,24 @@ class StoredResult:
 
 
 def add_job(session: Session, clock: Clock, order: JobOrder) -> Job | None:
-    """Queue a job in the session's transaction; return None when there is one for this order already."""
+    """Queue a job in the session's transaction; return None when there is one for this order already.
+
+    One whose inputs left the disk, and have come again, gets them back.
+    """
     key = (
         Job.study_id == order.study_id,
         Job.model == order.model.name,
         Job.model_sha256 == order.model.sha256,
         Job.inputs_digest == order.inputs_digest,
     )
-    if session.scalar(select(Job.id).where(*key)) is not None:
+    inputs = [JobInput(role=role, instance_id=instance_id) for role, instance_id in order.inputs]
+    known = session.scalar(select(Job).where(*key))
+    if known is not None:
+        known.inputs = known.inputs or inputs
         return None
     job = Job(
         study_id=order.study_id,
-        inputs=[JobInput(role=role, instance_id=instance_id) for role, instance_id in order.inputs],
+        inputs=inputs,
         sender=order.sender,
         priority=order.priority,
         revision=order.revision,
@@ -89,6 +96,7 @@ def add_job(session: Session, clock: Clock, order: JobOrder) -> Job | None:
         model_sha256=order.model.sha256,
         inputs_digest=order.inputs_digest,
         destinations=list(order.destinations),
+        virtual_time=take_turn(session, order.sender),
         state=JobState.QUEUED,
         created_at=clock.now(),
     )
@@ -98,25 +106,55 @@ def add_job(session: Session, clock: Clock, order: JobOrder) -> Job | None:
     return job
 
 
+def requeue_job(session: Session, clock: Clock, job: Job) -> None:
+    """Queue a job that ended without results again, with all its attempts, behind what its sender queued since.
+
+    The caller derives the study's progress afterwards, as after `cancel_job`.
+    """
+    job.move(JobState.QUEUED)
+    job.reason, job.attempts, job.finished_at = "", 0, None
+    job.virtual_time = take_turn(session, job.sender)
+    record_event(session, clock.now(), EventName.JOB_QUEUED, job, model=job.model)
+
+
+def _want_everything(_destination: str, _kind: str) -> bool:
+    return True
+
+
 class JobQueue:
     """Claims and ends jobs; every method is one transaction."""
 
-    def __init__(self, database: Database, clock: Clock, lease_seconds: float, attempts: int) -> None:
-        """Give each claim `lease_seconds`, and each job at most `attempts` claims."""
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        lease_seconds: float,
+        attempts: int,
+        wants: Callable[[str, str], bool] = _want_everything,
+    ) -> None:
+        """Give each claim `lease_seconds`, and each job at most `attempts` claims.
+
+        `wants(destination, kind)` tells whether a destination gets results of a kind.
+        """
         self._database = database
         self._clock = clock
         self._lease_seconds = lease_seconds
         self._attempts = attempts
+        self._wants = wants
 
     def claim(self, worker: str) -> Claim | None:
-        """Take the oldest job that waits, or return None; jobs of a held study wait."""
+        """Take the job whose turn it is, or return None.
+
+        The lowest priority number goes first, then senders take turns, then the oldest. Jobs of a
+        study that a person holds or has cancelled wait.
+        """
         with self._database.writing() as session:
             self._recover(session)
             job = session.scalar(
                 select(Job)
                 .join(Job.study)
-                .where(Job.state == JobState.QUEUED, Study.state != StudyState.HELD)
-                .order_by(Job.id)
+                .where(Job.state == JobState.QUEUED, Study.state.not_in(STOPPED))
+                .order_by(Job.priority, Job.virtual_time, Job.id)
                 .limit(1)
             )
             if job is None:
@@ -124,6 +162,7 @@ class JobQueue:
             job.move(JobState.RUNNING)
             job.worker, job.token = worker, uuid.uuid4().hex
             job.attempts += 1
+            note_claim(session, job)
             self._extend(job)
             self._event(session, EventName.JOB_CLAIMED, job, worker=worker, attempt=job.attempts)
             derive_progress(session, job.study)
@@ -218,7 +257,7 @@ class JobQueue:
     def _add_result(self, session: Session, job: Job, stored: StoredResult) -> None:
         result = Result(job=job, created_at=self._clock.now(), **vars(stored))
         session.add(result)
-        for destination in job.destinations:
+        for destination in [name for name in job.destinations if self._wants(name, stored.kind)]:
             delivery = Delivery(
                 result=result,
                 destination=destination,

@@ -97,7 +97,7 @@ def test_more_contexts_than_an_association_holds_are_sent_over_several(small: Pa
     with scp(note) as peer:
         answers = send(peer, *paths)
     assert {answer.status for answer in answers} == {0x0000}
-    assert len(seen) == 2
+    assert len(seen) == 3  # two contexts for each class, 128 in one association
 
 
 def test_the_comment_of_a_failure_is_handed_on(ct: Path) -> None:
@@ -274,4 +274,34 @@ def rewritten(source: Path, target: Path, **changes: Any) -> Path:
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.save_as(target)
+    return target
+
+
+@needs_dcmtk
+def test_a_peer_that_takes_implicit_vr_only_gets_the_same_data_set_in_it(shared: Path, tmp_path: Path) -> None:
+    paths = misc_files(shared, "CT_d7ed60", "SR_d694cc")
+    explicit = [rewritten_in(path, tmp_path / path.name, uid.ExplicitVRLittleEndian) for path in paths]
+    with store_scp(tmp_path / "pacs", "+xi", "+uf") as peer:
+        answers = send(peer, *explicit)
+    assert [answer.status for answer in answers] == [0x0000, 0x0000]
+    stored = {dcmread(path).SOPInstanceUID: path for path in (tmp_path / "pacs").iterdir()}
+    assert {transfer_syntax(path) for path in stored.values()} == {uid.ImplicitVRLittleEndian}
+    for path in explicit:
+        sent, kept = dcmread(path), dcmread(stored[dcmread(path).SOPInstanceUID])
+        assert {e.tag: e.value for e in kept} == {e.tag: e.value for e in sent}
+
+
+def test_a_compressed_instance_is_never_written_anew(shared: Path) -> None:
+    (path,) = misc_files(shared, "CT_8577a8_CT2_JPLL")
+    with scp(contexts=[build_context(dcmread(path).SOPClassUID, uid.ImplicitVRLittleEndian)]) as peer:
+        (answer,) = send(peer, path)
+    assert answer.status == 0x0122
+    assert "does not accept CT Image Storage in JPEG Lossless" in answer.comment
+
+
+def rewritten_in(source: Path, target: Path, syntax: uid.UID) -> Path:
+    """Write the instance again in another transfer syntax that is not compressed."""
+    dataset = dcmread(source)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.save_as(target, implicit_vr=syntax.is_implicit_VR, little_endian=True)
     return target

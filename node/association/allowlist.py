@@ -1,0 +1,116 @@
+"""The allow-list: whose associations are taken, by AE title and address, as peers.toml states them."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from node.settings import Peer
+
+_RESOLVED_SECONDS = 60.0
+
+
+class Rejection(Enum):
+    """Why an association is rejected: (result, source, reason) of PS3.8 Table 9-21, and the words for it."""
+
+    UNKNOWN_CALLER = ((1, 1, 3), "calling AE title not in peers.toml")
+    STRANGE_ADDRESS = ((1, 1, 3), "this AE title calls from an address that peers.toml does not state for it")
+    OTHER_CALLED = ((1, 1, 7), "called AE title is not ours")
+    TOO_MANY = ((2, 3, 2), "too many associations at once")
+    TOO_MANY_OF_PEER = ((2, 3, 2), "too many associations at once from this peer")
+
+    @property
+    def code(self) -> tuple[int, int, int]:
+        """Return result, source and reason/diagnostic."""
+        return self.value[0]
+
+    @property
+    def text(self) -> str:
+        """Return what an operator reads."""
+        return self.value[1]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks for an association: its AE title, the one it calls, and the address it calls from."""
+
+    calling_ae_title: str
+    called_ae_title: str
+    address: str
+
+
+def resolve_host(host: str) -> frozenset[str]:
+    """Return the addresses of a host name, or none where it has none now."""
+    try:
+        return frozenset(str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+    except OSError:
+        return frozenset()
+
+
+class AllowList:
+    """Judges callers; a host name in peers.toml is looked up again every minute."""
+
+    def __init__(
+        self,
+        ae_title: str,
+        peers: Sequence[Peer],
+        *,
+        accepts_anyone: bool,
+        resolve: Callable[[str], frozenset[str]] = resolve_host,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take associations from `peers` that call `ae_title`, or every one where `accepts_anyone`."""
+        self._ae_title = ae_title
+        self._peers = tuple(peers)
+        self._accepts_anyone = accepts_anyone
+        self._resolve = resolve
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._resolved: dict[str, tuple[float, frozenset[str]]] = {}
+
+    def judge(self, caller: Caller) -> Rejection | None:
+        """Return why a caller is rejected, or None when it may come in.
+
+        Both AE titles are compared without outer spaces (PS3.8 Table 9-11), and nothing else is guessed.
+        """
+        if self._accepts_anyone:
+            return None
+        if caller.called_ae_title != self._ae_title:
+            return Rejection.OTHER_CALLED
+        peers = [peer for peer in self._peers if peer.ae_title == caller.calling_ae_title]
+        if not peers:
+            return Rejection.UNKNOWN_CALLER
+        is_known = any(self._may_call_from(peer, caller.address) for peer in peers)
+        return None if is_known else Rejection.STRANGE_ADDRESS
+
+    def _may_call_from(self, peer: Peer, address: str) -> bool:
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return False
+        if isinstance(found, IPv6Address) and found.ipv4_mapped:
+            found = found.ipv4_mapped
+        networks = [ip_network(network) for network in peer.calls_from]
+        return any(found in network for network in [*networks, *self._host_networks(peer.host)])
+
+    def _host_networks(self, host: str) -> list[IPv4Network | IPv6Network]:
+        try:
+            return [ip_network(host)]
+        except ValueError:
+            return [ip_network(address.partition("%")[0]) for address in self._addresses_of(host)]
+
+    def _addresses_of(self, host: str) -> frozenset[str]:
+        now = self._monotonic()
+        with self._lock:
+            resolved_at, addresses = self._resolved.get(host, (float("-inf"), frozenset()))
+        if now - resolved_at < _RESOLVED_SECONDS:
+            return addresses
+        addresses = self._resolve(host)
+        with self._lock:
+            self._resolved[host] = (now, addresses)
+        return addresses

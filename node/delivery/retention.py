@@ -1,0 +1,145 @@
+"""Retention: files of a study leave the disk once it ended long enough ago and everything was delivered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from node.archive import Archive, RemovalList
+from node.clock import Clock
+from node.database import (
+    Database,
+    Delivery,
+    Event,
+    EventName,
+    Instance,
+    Job,
+    JobInput,
+    Result,
+    Series,
+    Study,
+    record_event,
+)
+from node.states import DeliveryState, JobState, StudyState
+
+logger = logging.getLogger("radnode.retention")
+
+STUDIES_AT_ONCE = 20  # so that a pass never keeps the senders waiting for the database
+_CLOCK_TOLERANCE_SECONDS = 3600.0
+
+_ENDED = (StudyState.DONE, StudyState.UNMATCHED, StudyState.CANCELLED)
+_RUNNING_JOBS = (JobState.QUEUED, JobState.RUNNING)
+
+
+class Retention:
+    """Removes what may go: a list of the files first, then the rows, then the files.
+
+    A crash in between leaves a list, and the next pass removes those of its files that no row refers
+    to. The rows of the study itself, its jobs, results, deliveries and events stay for ever.
+    """
+
+    def __init__(self, database: Database, archive: Archive, clock: Clock, keep_days: float) -> None:
+        """Remove a study's files `keep_days` after the last event about it; 0 keeps them for ever."""
+        self._database = database
+        self._archive = archive
+        self._clock = clock
+        self._keep = timedelta(days=keep_days)
+        self._booted_at = self._boot_time()
+
+    def remove_expired(self) -> int:
+        """Make one pass; return how many studies' files it removed."""
+        for removal in self._archive.removals():
+            self._remove_files(removal)
+        if not self._keep or self._is_clock_doubtful():
+            return 0
+        return sum(self._remove(study_id) for study_id in self._expired())
+
+    def _boot_time(self) -> float:
+        return self._clock.now().timestamp() - self._clock.boot_seconds()
+
+    def _is_clock_doubtful(self) -> bool:
+        """Tell whether the wall clock has jumped since the start: what is old by it may be of today."""
+        jump_seconds = self._boot_time() - self._booted_at
+        if abs(jump_seconds) <= _CLOCK_TOLERANCE_SECONDS:
+            return False
+        logger.warning("clock has jumped; no study is removed until restart", extra={"fields": {"by_s": jump_seconds}})
+        return True
+
+    def _expired(self) -> Sequence[int]:
+        before = self._clock.now() - self._keep
+        has_moved = select(Event.id).where(Event.study_id == Study.id, Event.at > before).exists()
+        query = select(Study.id).where(Study.state.in_(_ENDED), Study.received_at <= before, ~has_moved)
+        with self._database.reading() as session:
+            return session.scalars(query.order_by(Study.id).limit(STUDIES_AT_ONCE)).all()
+
+    def _remove(self, study_id: int) -> bool:
+        """Remove one study's files unless something about it changed meanwhile."""
+        with self._database.reading() as session:
+            removal = self._archive.note_removal(_paths_of(session, study_id))
+        with self._database.writing() as session:
+            study = session.get_one(Study, study_id)
+            is_same = set(_paths_of(session, study_id)) == set(removal.paths)
+            is_removed = is_same and study.state in _ENDED and not _is_needed(session, study)
+            if is_removed:
+                study.move(StudyState.REMOVED)
+                _forget_files(session, study_id)
+                record_event(session, self._clock.now(), EventName.STUDY_REMOVED, study, files=len(removal.paths))
+        self._remove_files(removal)
+        return is_removed
+
+    def _remove_files(self, removal: RemovalList) -> None:
+        """Remove the files of a list that no row refers to; the list itself last.
+
+        The write lock keeps an instance from being recorded between the look at its row and the end
+        of its file.
+        """
+        with self._database.writing() as session:
+            needed = _referred_to(session, removal.paths)
+            is_done = all(self._archive.remove(path) for path in removal.paths if path not in needed)
+        if is_done:
+            removal.file.unlink(missing_ok=True)
+
+
+def _is_needed(session: Session, study: Study) -> bool:
+    """Tell whether a job or a delivery of a study still needs its files; a person who cancels decides on both."""
+    if study.state == StudyState.CANCELLED:
+        return False
+    jobs = select(Job.id).where(Job.study_id == study.id, Job.state.in_(_RUNNING_JOBS))
+    unsent = (
+        select(Delivery.id)
+        .join(Result)
+        .join(Job)
+        .where(Job.study_id == study.id, Delivery.state != DeliveryState.SENT)
+    )
+    return session.scalar(jobs.limit(1)) is not None or session.scalar(unsent.limit(1)) is not None
+
+
+def _paths_of(session: Session, study_id: int) -> list[str]:
+    instances = session.scalars(select(Instance.path).join(Series).where(Series.study_id == study_id)).all()
+    results = session.scalars(select(Result.path).join(Job).where(Job.study_id == study_id, Result.path != "")).all()
+    return [*instances, *results]
+
+
+def _forget_files(session: Session, study_id: int) -> None:
+    """Delete the rows of a study's instances, and what lies where from those of its results."""
+    instances = select(Instance.id).join(Series).where(Series.study_id == study_id)
+    session.execute(delete(JobInput).where(JobInput.instance_id.in_(instances)))
+    session.execute(delete(Instance).where(Instance.id.in_(instances)))
+    for result in session.scalars(select(Result).join(Job).where(Job.study_id == study_id)):
+        result.path = ""
+        for delivery in result.deliveries:
+            if delivery.state != DeliveryState.SENT:
+                delivery.move(DeliveryState.DEAD)
+                delivery.answer = "the study was cancelled and its files removed"
+
+
+def _referred_to(session: Session, paths: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for column in (Instance.path, Result.path):
+        for start in range(0, len(paths), 500):
+            found.update(session.scalars(select(column).where(column.in_(paths[start : start + 500]))))
+    return found
