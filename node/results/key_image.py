@@ -20,6 +20,9 @@ from node.vocabulary import Finding, Mask, Pixels
 WINDOW_HU = (-1000.0, 400.0)
 PERCENTILES = (1.0, 99.0)
 
+# Of these there is only one, so they have no side.
+UNPAIRED_PARTS = frozenset({"ABDOMEN", "BRAIN", "CHEST", "HEAD", "HEART", "NECK", "PELVIS"})
+
 
 def encode_key_image(request: ResultRequest, picture: KeyPicture) -> Dataset:
     """Return an RGB Secondary Capture (PS3.3 A.8.1) of the picture with the findings drawn into it."""
@@ -39,6 +42,8 @@ def encode_key_image(request: ResultRequest, picture: KeyPicture) -> Dataset:
     image.SourceImageSequence = [_reference(source, frame_number)]
     copy_valid(encoding_source(source), image, ("LossyImageCompression", "LossyImageCompressionMethod"))
     copy_valid(request.source, image, ("BodyPartExamined",))
+    if image.get("BodyPartExamined") not in UNPAIRED_PARTS:
+        image.Laterality = source.get("Laterality")  # type 2C: empty where nobody said (PS3.3 C.7.3.1)
     state_origin(image, request)
     image.DateOfSecondaryCapture, image.TimeOfSecondaryCapture = image.ContentDate, image.ContentTime
     return image
