@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 from node.settings import Peer
 
 _RESOLVED_SECONDS = 60.0
+OWN_ADDRESSES = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
 
 
 class Rejection(Enum):
@@ -76,12 +77,15 @@ class AllowList:
     def judge(self, caller: Caller) -> Rejection | None:
         """Return why a caller is rejected, or None when it may come in.
 
-        Both AE titles are compared without outer spaces (PS3.8 Table 9-11), and nothing else is guessed.
+        Both AE titles are compared without outer spaces (PS3.8 Table 9-11), and nothing else is guessed. The
+        node itself, calling from its own machine to see whether it is well, always may.
         """
         if self._accepts_anyone:
             return None
         if caller.called_ae_title != self._ae_title:
             return Rejection.OTHER_CALLED
+        if caller.calling_ae_title == self._ae_title and caller.address in OWN_ADDRESSES:
+            return None
         peers = [peer for peer in self._peers if peer.ae_title == caller.calling_ae_title]
         if not peers:
             return Rejection.UNKNOWN_CALLER

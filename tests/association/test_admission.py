@@ -55,6 +55,11 @@ def test_anybody_else_does_not(caller: dict[str, str], code: tuple[int, int, int
     assert rejection.code == code
 
 
+def test_the_node_may_ask_itself_how_it_is_but_nobody_may_borrow_its_name() -> None:
+    assert judge(allow_list(XRAY), calling="RADNODE", address="127.0.0.1") is None
+    assert judge(allow_list(XRAY), calling="RADNODE", address="10.1.2.3") is Rejection.UNKNOWN_CALLER
+
+
 def test_a_peer_may_call_from_further_networks() -> None:
     cluster = XRAY.model_copy(update={"calls_from": ("10.9.0.0/16", "10.1.2.9")})
     assert judge(allow_list(cluster), address="10.9.200.1") is None
