@@ -38,7 +38,10 @@ class Augmentation:
 
 
 def augment(picture: Pixels, truth: Truth, limits: Augmentation, rng: Generator) -> tuple[Pixels, Truth]:
-    """Return a varied (rows, columns) picture and the truth moved with it."""
+    """Return a varied (rows, columns, channels) picture and the (rows, columns) truth moved with it.
+
+    Channels are neighbouring views of one place: all are moved and changed alike, only noise differs.
+    """
     way = _draw_way(picture.shape, limits, rng)
     moved_picture = _move(picture, way, SimpleITK.sitkLinear, limits.black)
     moved_truth = _move(truth, way, SimpleITK.sitkNearestNeighbor, BACKGROUND)
@@ -49,7 +52,7 @@ def augment(picture: Pixels, truth: Truth, limits: Augmentation, rng: Generator)
 
 def _draw_way(shape: tuple[int, ...], limits: Augmentation, rng: Generator) -> SimpleITK.Transform:
     """Draw where each pixel of the new picture comes from: one affine map, then a smooth bend."""
-    side = float(max(shape))
+    side = float(max(shape[:2]))
     affine = SimpleITK.AffineTransform(2)
     affine.SetCenter([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
     stretch = 1.0 + rng.uniform(-limits.stretch, limits.stretch)
@@ -66,9 +69,9 @@ def _draw_way(shape: tuple[int, ...], limits: Augmentation, rng: Generator) -> S
 
 
 def _move(array: Pixels, way: SimpleITK.Transform, interpolator: int, outside: float) -> Pixels:
-    image = SimpleITK.GetImageFromArray(array)
-    moved = SimpleITK.Resample(image, image, way, interpolator, float(outside), SimpleITK.sitkFloat32)
-    return np.asarray(SimpleITK.GetArrayFromImage(moved), np.float32)
+    image = SimpleITK.GetImageFromArray(array, isVector=array.ndim == 3)
+    moved = SimpleITK.Resample(image, image, way, interpolator, float(outside))
+    return np.asarray(SimpleITK.GetArrayFromImage(moved), np.float32).reshape(array.shape)
 
 
 def _vary_grey(grey: Pixels, limits: Augmentation, rng: Generator) -> Pixels:
@@ -86,24 +89,25 @@ def _vary_grey(grey: Pixels, limits: Augmentation, rng: Generator) -> Pixels:
 
 def _opacities(shape: tuple[int, ...], limits: Augmentation, rng: Generator) -> Pixels:
     """Draw up to three soft white patches, as a consolidation or an effusion would add."""
-    added = np.zeros(shape, np.float32)
+    added = np.zeros((shape[0], shape[1], 1), np.float32)
     if rng.random() < 0.5:
         return added
-    rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]] / max(shape)
+    rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]] / max(shape[:2])
     for _ in range(rng.integers(1, 4)):
         row, column = rng.uniform(0.1, 0.9, 2)
         height, width = rng.uniform(0.03, 0.15, 2)
         distance = ((rows - row) / height) ** 2 + ((columns - column) / width) ** 2
-        added += rng.uniform(0.1, limits.opacity) * np.exp(-distance / 2)
+        added[..., 0] += rng.uniform(0.1, limits.opacity) * np.exp(-distance / 2)
     return added
 
 
 def _shading(shape: tuple[int, ...], limits: Augmentation, rng: Generator) -> Pixels:
     """Draw a slow change of grey over the picture, as uneven exposure gives."""
     coarse = rng.normal(0.0, limits.shading, (4, 4)).astype(np.float32)
-    return undo_letterbox(coarse, (shape[0], shape[1]))
+    return undo_letterbox(coarse, (shape[0], shape[1]))[..., np.newaxis]
 
 
 def _blur(grey: Pixels, sigma_pixels: float) -> Pixels:
-    blurred = SimpleITK.SmoothingRecursiveGaussian(SimpleITK.GetImageFromArray(grey.astype(np.float32)), sigma_pixels)
-    return np.asarray(SimpleITK.GetArrayFromImage(blurred), np.float32)
+    image = SimpleITK.GetImageFromArray(grey.astype(np.float32), isVector=True)
+    blurred = SimpleITK.SmoothingRecursiveGaussian(image, sigma_pixels)
+    return np.asarray(SimpleITK.GetArrayFromImage(blurred), np.float32).reshape(grey.shape)

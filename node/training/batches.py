@@ -15,7 +15,7 @@ Pictures = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class LabelledPictures:
-    """Prepared pictures and their truth, both (pictures, rows, columns, 1) float32."""
+    """Prepared pictures (pictures, rows, columns, channels) and their truth (…, 1), both float32."""
 
     pictures: Pictures
     truths: Pictures
@@ -55,7 +55,7 @@ class AugmentedBatches(keras.utils.PyDataset):
         chosen = self._order()[batch * size : (batch + 1) * size]
         drawn = [self._draw(int(index), batch * size + place) for place, index in enumerate(chosen)]
         pictures, truths = zip(*drawn, strict=True)
-        return np.stack(pictures)[..., np.newaxis], np.stack(truths)[..., np.newaxis]
+        return np.stack(pictures), np.stack(truths)[..., np.newaxis]
 
     def _order(self) -> NDArray[np.int64]:
         """Return the indices of the epoch: every picture once before any picture twice."""
@@ -64,6 +64,6 @@ class AugmentedBatches(keras.utils.PyDataset):
 
     def _draw(self, index: int, place: int) -> tuple[Pictures, Pictures]:
         rng = np.random.default_rng([self._dealing.seed, self.epoch, place])
-        picture = self._labelled.pictures[index, :, :, 0]
+        picture = self._labelled.pictures[index]
         truth = self._labelled.truths[index, :, :, 0]
         return augment(picture, truth, self._limits, rng)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from node.training.tensorboard import EventLog
 
 BEST_WEIGHTS = "best.weights.h5"
 LOG = "epochs.csv"
+Loss = Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Schedule:
     last_learning_rate: float = 1e-5
     warm_up: int = 3
     patience: int = 30
+    loss: Loss = dice_loss
 
     def learning_rate_at(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 0."""
@@ -54,7 +57,7 @@ class Pictures:
 
 
 def fit(model: keras.Model, pictures: Pictures, schedule: Schedule, output: Path, resume: bool) -> Path:
-    """Train with Dice loss and Adam, and return the file of the weights best on validation.
+    """Train with Adam, and return the file of the weights best on validation.
 
     `output` receives these weights, `epochs.csv` and `tensorboard/`; while training goes on also
     `backup/`, from which `resume` continues as if it had never stopped.
@@ -65,7 +68,7 @@ def fit(model: keras.Model, pictures: Pictures, schedule: Schedule, output: Path
     batches = AugmentedBatches(pictures.train, pictures.limits, schedule.dealing)
     model.compile(
         keras.optimizers.Adam(schedule.learning_rate),
-        loss=dice_loss,
+        loss=schedule.loss,
         metrics=[dice, iou, recall, precision],
         jit_compile=False,
     )

@@ -6,6 +6,7 @@ from keras import KerasTensor, ops
 
 PROBABILITY = 0.5
 SMOOTH = 1.0
+CERTAIN = 1e-6
 
 
 def dice_loss(truth: KerasTensor, probability: KerasTensor) -> KerasTensor:
@@ -17,6 +18,19 @@ def dice_loss(truth: KerasTensor, probability: KerasTensor) -> KerasTensor:
     truth, probability = _counted(truth, probability)
     overlap = _sum(truth * probability)
     return 1.0 - (2.0 * overlap + SMOOTH) / (_sum(truth) + _sum(probability) + SMOOTH)
+
+
+def dice_and_cross_entropy(truth: KerasTensor, probability: KerasTensor) -> KerasTensor:
+    """Return `dice_loss` plus the mean cross-entropy of the pixels of each picture, shape (batch,).
+
+    The Dice loss alone hardly falls where a picture without the structure still has some found in
+    it; cross-entropy does.
+    """
+    counts = ops.cast(truth >= 0, "float32")
+    true = ops.cast(truth, "float32") * counts
+    sure = ops.clip(probability, CERTAIN, 1.0 - CERTAIN)
+    surprise = -(true * ops.log(sure) + (1.0 - true) * ops.log(1.0 - sure)) * counts
+    return dice_loss(truth, probability) + _sum(surprise) / ops.maximum(_sum(counts), 1.0)
 
 
 def dice(truth: KerasTensor, probability: KerasTensor) -> KerasTensor:

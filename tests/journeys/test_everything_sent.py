@@ -26,7 +26,10 @@ from node.demo.pacs import SmallPacs
 from node.studies.overview import StudyDetail, describe_study, list_studies
 from node.vocabulary import PeerAddress
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [
+    pytest.mark.timeout(400),
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 ROUTES = f"""
 [[rule]]

@@ -172,9 +172,13 @@ def test_a_series_that_forms_no_volume_is_refused_by_name_and_nothing_is_sent(jo
 
 @pytest.mark.parametrize("word", ["chest lungdx", "rounded pd", "enhanced t1"])
 def test_the_masks_in_the_pacs_are_the_networks_masks_voxel_for_voxel(journey: Journey, word: str) -> None:
+    """dcmsend breaks the first file of the GE series, which ends in 2.5 MB of zeros, and the node refuses that one."""
     model = Catalog([bundled_models(), journey.folder / "models"])[ANALYSED[word]]
     (role,) = model.card.input
-    analysis = analyse({role: list(map(dcmread, journey.series[word]))}, model, Network(model).predict)
+    (job,) = journey.detail(word).jobs
+    kept = [dataset for dataset in map(dcmread, journey.series[word]) if dataset.SOPInstanceUID in job.inputs]
+    assert len(kept) == len(journey.series[word]) - (word == "rounded pd")
+    analysis = analyse({role: kept}, model, Network(model).predict)
     (segmentation,) = [d for d in journey.returned(word) if d.SOPClassUID == SegmentationStorage]
     segments = read_volume_segments(segmentation, analysis.image.sources)
     assert [segment.label for segment in segments] == [finding.label for finding in analysis.findings]
@@ -192,7 +196,10 @@ def test_a_chest_ct_is_described_in_volumes_and_attenuation(journey: Journey) ->
 
 
 def test_the_validators_accept_every_result(journey: Journey, shared: Path, tmp_path: Path) -> None:
-    """The images keep whatever faults their scanners gave them; only results are ours."""
+    """The images keep whatever faults their scanners gave them; only results are ours.
+
+    The GE series has UIDs under the root 0, which results must copy to belong to their study.
+    """
     for word in ANALYSED:
         everything = tmp_path / word.replace(" ", "_")
         everything.mkdir()
@@ -204,4 +211,5 @@ def test_the_validators_accept_every_result(journey: Journey, shared: Path, tmp_
         answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
         assert "not run: none" in answer.stdout, answer.stdout[-2000:] + answer.stderr[-2000:]
         lines = [line for line in answer.stdout.splitlines() if "\tERROR\t" in line and line.startswith("result")]
+        lines = [line for line in lines if "Illegal root for UID = <0.0.0.0" not in line]
         assert lines == [], word

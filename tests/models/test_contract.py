@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import shaded_picture
+from numpy.typing import NDArray
 
 from node.catalog import Catalog, Model
 from node.imaging.image import PlanarImage
+from node.imaging.volume import Grid, Unit, Volume
 from node.inference.loading import load_part
 from node.vocabulary import Interpretation
 
@@ -36,12 +38,32 @@ def model(request: pytest.FixtureRequest) -> Model:
     return Catalog([MODELS])[request.param]
 
 
+def odd_input(model: Model) -> PlanarImage | Volume:
+    """Return what the model takes, of sizes that divide by nothing."""
+    return odd_volume() if model.level == "series" else odd_image()
+
+
 def odd_image() -> PlanarImage:
     """Return a picture that is neither square nor of even size, with padding at one edge."""
     pixels = shaded_picture(rows=301, columns=257).astype(np.float32) / 255.0
     padding = np.zeros(pixels.shape, np.bool_)
     padding[:, :9] = True
     return PlanarImage(pixels, padding, "L", "F", view_position="PA")
+
+
+def odd_volume() -> Volume:
+    """Return a block of tissue in air, whose slices run to the feet and lie askew, with padding at one side."""
+    steps = ((0.5, 0.0, -7.0), (0.0, 5.3, 0.4), (6.1, 0.0, 0.4))
+    grid = Grid((23, 61, 47), (-140.0, -160.0, 80.0), steps)
+    voxels = np.full(grid.shape, -1000, np.int16)
+    voxels[:, 9:-9, 7:-7] = 40
+    padding = np.zeros(grid.shape, np.bool_)
+    padding[:, :, :3] = True
+    return Volume(voxels, grid, Unit.HOUNSFIELD, padding, (), "2.25.1")
+
+
+def values_of(image: PlanarImage | Volume) -> NDArray[np.generic]:
+    return image.voxels if isinstance(image, Volume) else image.pixels
 
 
 def test_there_is_a_model_to_check() -> None:
@@ -58,26 +80,27 @@ def test_the_weights_are_those_of_model_toml_and_small_enough_to_commit(model: M
 
 
 def test_prepare_gives_the_network_what_it_takes_and_leaves_the_image_alone(model: Model) -> None:
-    image = odd_image()
-    before = image.pixels.copy()
+    image = odd_input(model)
+    before = values_of(image).copy()
     batch = load_part(model.folder, "preprocess").prepare(image)
     network = load_part(model.folder, "architecture").build()
     assert batch.dtype == np.float32
-    assert batch.shape == (1, *network.input_shape[1:])
+    assert batch.shape[1:] == network.input_shape[1:]
+    assert len(batch) == 1 or model.level == "series"
     assert np.isfinite(batch).all()
-    np.testing.assert_array_equal(image.pixels, before)
+    np.testing.assert_array_equal(values_of(image), before)
 
 
 @pytest.mark.parametrize("answer", [0.0, 1.0])
 def test_interpret_gives_known_outputs_as_masks_on_the_grid_of_the_image(model: Model, answer: float) -> None:
-    image = odd_image()
+    image, part = odd_input(model), load_part(model.folder, "preprocess")
     network = load_part(model.folder, "architecture").build()
-    prediction = np.full((1, *network.output_shape[1:]), answer, np.float32)
-    interpretation = load_part(model.folder, "preprocess").interpret(prediction, image)
+    prediction = np.full((len(part.prepare(image)), *network.output_shape[1:]), answer, np.float32)
+    interpretation = part.interpret(prediction, image)
     assert isinstance(interpretation, Interpretation)
     assert {region.output for region in interpretation.regions} <= model.card.output.keys()
     for region in interpretation.regions:
-        assert region.mask.shape == image.pixels.shape
+        assert region.mask.shape == values_of(image).shape
         assert region.mask.dtype == np.bool_
         assert region.mask.any()
     assert all(remark.endswith(".") for remark in interpretation.remarks)
@@ -115,10 +138,11 @@ def test_the_scores_of_model_toml_are_those_of_the_evaluation(model: Model) -> N
         assert scores[measure] == pytest.approx(found, abs=0.0005)
 
 
-def test_every_key_of_model_toml_is_explained_in_the_readme(model: Model) -> None:
+def test_every_key_of_model_toml_is_explained(model: Model) -> None:
     explained = (MODELS / "README.md").read_text(encoding="utf-8")
+    criteria = (MODELS.parent / "config" / "routes.toml").read_text(encoding="utf-8")
     card = tomllib.loads((model.folder / "model.toml").read_text(encoding="utf-8"))
     keys = {key for key in card if not isinstance(card[key], dict)} | set(card["weights"])
     for table in (*card["input"].values(), *card["output"].values()):
         keys |= set(table)
-    assert [key for key in sorted(keys) if f"`{key}`" not in explained] == []
+    assert [key for key in sorted(keys) if f"`{key}`" not in explained and f"\n# {key} = " not in criteria] == []

@@ -32,6 +32,14 @@ def test_the_loss_is_the_soft_dice_worked_out_by_hand() -> None:
     np.testing.assert_allclose(np.asarray(losses.dice_loss(batch(TRUTH), batch(probability))), [expected], rtol=1e-5)
 
 
+def test_the_loss_with_cross_entropy_is_the_one_worked_out_by_hand() -> None:
+    probability = np.array([[0.9, 0.8, 0.7, 0.4], [0.3, 0.1, 0.0, 0.0], [1, 1, 1, 1]], np.float32)
+    surprise = -np.log([0.9, 0.8, 0.7, 0.4, 0.7, 0.9, 1.0, 1.0]).mean()
+    expected = 1 - (2 * 2.8 + 1) / (4 + 3.2 + 1) + surprise
+    found = np.asarray(losses.dice_and_cross_entropy(batch(TRUTH), batch(probability)))
+    np.testing.assert_allclose(found, [expected], rtol=1e-5)
+
+
 def test_each_picture_of_a_batch_has_its_own_loss() -> None:
     right = np.clip(TRUTH, 0, 1)
     two = np.asarray(losses.dice_loss(batch(TRUTH, TRUTH), batch(right, 1 - right)))
