@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from dcmtk import data_set_bytes
-from pydicom import dcmread, uid
+from pydicom import uid
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
@@ -18,7 +19,7 @@ from receiving import ask
 from served import ENDED, ServedNode, until
 from site_model import NAME, write_site_model
 
-from node.association.contexts import TRANSFER_SYNTAXES
+from node.association.contexts import TRANSFER_SYNTAXES, supported_contexts
 from node.association.statuses import StoreStatus
 from node.database import Database
 from node.delivery.scu import echo
@@ -29,6 +30,7 @@ from node.vocabulary import PeerAddress
 pytestmark = [
     pytest.mark.timeout(400),
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning:pydicom"),
 ]
 
 ROUTES = f"""
@@ -91,7 +93,7 @@ def scene(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sc
 def send_as_it_is(node: ServedNode, path: Path) -> int | None:
     """Send a file's bytes under the names it gives itself, or as a CT where it gives none."""
     try:
-        meta = dcmread(path, stop_before_pixels=True).file_meta
+        meta = read_file_meta_info(path)
         context = (meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
         instance, data_set = meta.MediaStorageSOPInstanceUID, data_set_bytes(path)
     except (InvalidDicomError, AttributeError):
@@ -111,11 +113,12 @@ def send_as_it_is(node: ServedNode, path: Path) -> int | None:
 
 
 def test_every_file_is_answered_with_a_status_of_the_standard(scene: Scene) -> None:
+    classes = {context.abstract_syntax for context in supported_contexts()}
     for sent in scene.sent:
         if sent.status is None:
-            syntax = dcmread(sent.path, stop_before_pixels=True).file_meta
-            is_offered = syntax.TransferSyntaxUID in TRANSFER_SYNTAXES
-            assert not is_offered or not uid.UID(syntax.MediaStorageSOPClassUID).keyword, sent.path
+            meta = read_file_meta_info(sent.path)
+            is_offered = meta.TransferSyntaxUID in TRANSFER_SYNTAXES
+            assert not is_offered or meta.MediaStorageSOPClassUID not in classes, sent.path
         else:
             assert sent.status in set(StoreStatus), sent
     assert sum(sent.status == StoreStatus.SUCCESS for sent in scene.sent) > 120
@@ -126,7 +129,7 @@ def test_every_study_ends_in_a_named_state_with_a_reason(scene: Scene) -> None:
     for detail in scene.details:
         match detail.study.state:
             case "done":
-                assert {job.state for job in detail.jobs} == {"done"}
+                assert {job.state for job in detail.jobs} <= {"done", "cancelled"}
             case "unmatched":
                 assert detail.decisions
                 assert all(decision.reasons for decision in detail.decisions)

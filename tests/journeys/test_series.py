@@ -172,7 +172,7 @@ def test_a_series_that_forms_no_volume_is_refused_by_name_and_nothing_is_sent(jo
 
 @pytest.mark.parametrize("word", ["chest lungdx", "rounded pd", "enhanced t1"])
 def test_the_masks_in_the_pacs_are_the_networks_masks_voxel_for_voxel(journey: Journey, word: str) -> None:
-    """dcmsend breaks the first file of the GE series, which ends in 2.5 MB of zeros, and the node refuses that one."""
+    """One file of the GE series ends in 2.5 MB of zeros; dcmsend breaks it, and the node refuses that one."""
     model = Catalog([bundled_models(), journey.folder / "models"])[ANALYSED[word]]
     (role,) = model.card.input
     (job,) = journey.detail(word).jobs
