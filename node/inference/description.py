@@ -28,6 +28,8 @@ _OF_VOLUMES: dict[str, Callable[[Mask, Volume], Measurement | NotMeasured]] = {
     "laa_950": measure_emphysema_index,
 }
 
+_WORDS = {"area": "area", "volume": "volume", "mean_hu": "mean attenuation", "laa_950": "emphysema index"}
+
 
 @dataclass(frozen=True)
 class Description:
@@ -44,7 +46,7 @@ def describe(region: Region, model: Model, image: Image) -> Description:
         raise ModelCardError(
             f"{model.card.name}: interpret returned {region.output!r}, which model.toml has no [output] for"
         )
-    results = [_measure(name, region.mask, image) for name in output.measure]
+    results = {name: _measure(name, region.mask, image) for name in output.measure}
     finding = Finding(
         name=region.output,
         label=output.label,
@@ -53,10 +55,10 @@ def describe(region: Region, model: Model, image: Image) -> Description:
         modifier=_modifier(output),
         colour_rgb=output.colour,
         mask=region.mask,
-        measurements=tuple(result for result in results if isinstance(result, Measurement)),
+        measurements=tuple(result for result in results.values() if isinstance(result, Measurement)),
     )
-    refused = (result for result in results if isinstance(result, NotMeasured))
-    return Description(finding, tuple(refusal.reason for refusal in refused))
+    refused = ((name, result.reason) for name, result in results.items() if isinstance(result, NotMeasured))
+    return Description(finding, tuple(f"No {_WORDS[name]} is given: {reason}." for name, reason in refused))
 
 
 def _modifier(output: OutputPart) -> Code | None:
@@ -68,9 +70,9 @@ def _measure(name: str, mask: Mask, image: Image) -> Measurement | NotMeasured:
     if isinstance(image, Volume):
         if name in _OF_VOLUMES:
             return _OF_VOLUMES[name](mask, image)
-        return NotMeasured(f"No {name} is given: the image is a volume.")
+        return NotMeasured("the image is a volume")
     if name != "area":
-        return NotMeasured(f"No {name} is given: the image is not a volume.")
+        return NotMeasured("the image is not a volume")
     if image.spacing is None:
-        return NotMeasured(f"No area is given: {image.spacing_refusal}")
+        return NotMeasured(image.spacing_refusal)
     return measure_area(mask, image.spacing)
