@@ -19,7 +19,7 @@ from node.database import Database
 from node.delivery.destinations import echo_peers, list_peers, pause_destination, resume_destination
 from node.delivery.folder import find_instances
 from node.delivery.outbox import resend
-from node.display import print_rows, print_study, show_answers, show_rehearsal
+from node.display import collect, print_rows, print_study, show_answers, show_rehearsal
 from node.errors import RadnodeError, SettingsError
 from node.logs import LOG_FORMAT_VARIABLE, LogFormat, configure_logs
 from node.settings import Settings, load_settings
@@ -236,7 +236,8 @@ def list_all_peers(config: Path, as_json: bool) -> None:
 @_json
 def echo_named_peers(names: tuple[str, ...], config: Path, as_json: bool) -> None:
     """Send a C-ECHO to the peers NAMES (none: all) and show how long each took; exit code 1 if one is silent."""
-    lines = list(echo_peers(load_settings(config), names))
+    settings = load_settings(config)
+    lines = collect("C-ECHO", echo_peers(settings, names), len(names or settings.peers))
     print_rows("C-ECHO", lines, ("name", "ae_title", "is_answering", "milliseconds", "answer"), as_json)
     if not all(line.is_answering for line in lines):
         raise click.exceptions.Exit(1)

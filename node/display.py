@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import Progress
@@ -20,6 +20,8 @@ from node.settings import Settings
 from node.studies.overview import StudyDetail
 from node.studies.rehearsal import AssumedSender, Rehearsal, read_headers, rehearse_rules
 from node.vocabulary import PeerAddress
+
+_Step = TypeVar("_Step")
 
 SEND_TIMEOUT_SECONDS = 30.0
 FILE_WIDTH = 240
@@ -79,8 +81,7 @@ def show_rehearsal(
     paths: Sequence[Path], sender: AssumedSender, settings: Settings, catalog: Catalog, as_json: bool
 ) -> None:
     """Read the headers of files with a progress bar, and print what the rules make of them."""
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        read = list(progress.track(read_headers(paths, sender), total=len(paths), description="Reading headers"))
+    read = collect("Reading headers", read_headers(paths, sender), len(paths))
     rehearsal: Rehearsal = rehearse_rules(read, settings, catalog)
     if as_json:
         _print_json(asdict(rehearsal))
@@ -91,6 +92,12 @@ def show_rehearsal(
         console.print(_table(_words(name), records, columns) if records else f"{_words(name)}: none")
     for fault in rehearsal.faults:
         console.print(f"{fault.path}: not read: {fault.fault}", soft_wrap=True)
+
+
+def collect(what: str, steps: Iterable[_Step], total: int) -> list[_Step]:
+    """Take every step with a progress bar on standard error, and return what came of them."""
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        return list(progress.track(steps, total=total, description=what))
 
 
 def _record(row: Any) -> dict[str, Any]:
