@@ -258,10 +258,7 @@ def test_rules(folder: Path, sender: str, sender_address: str, config: Path, as_
     """Tell for every rule and series in FOLDER whether it matches and why; nothing is run or sent."""
     settings = _settings_or_defaults(config)
     catalog = Catalog([bundled_models(), *settings.node.models])
-    paths = find_instances(folder)
-    if not paths:
-        raise click.ClickException(f"{folder}: no DICOM file in it (a Part 10 file has DICM at byte 128)")
-    show_rehearsal(paths, AssumedSender(sender, sender_address), settings, catalog, as_json)
+    show_rehearsal(find_instances(folder), AssumedSender(sender, sender_address), settings, catalog, as_json)
 
 
 @main.group()
@@ -313,10 +310,7 @@ def send(
     receiver = PeerAddress(
         called_ae_title or settings.node.ae_title, host or settings.dicom.host, port or settings.dicom.port
     )
-    paths = find_instances(folder)
-    if not paths:
-        raise click.ClickException(f"{folder}: no DICOM file in it (a Part 10 file has DICM at byte 128)")
-    if not show_answers(calling_ae_title, receiver, paths):
+    if not show_answers(calling_ae_title, receiver, find_instances(folder)):
         raise click.exceptions.Exit(1)
 
 

@@ -12,6 +12,7 @@ RadnodeError
     InstanceConflict   the same SOP Instance UID arrived with other content
   DatabaseBusy         another process holds the database; the sender should try again
   DatabaseUnusable     the database file is damaged or not radnode's
+  NoInstances          a folder that was to be read or sent holds no DICOM file
   UnknownStudy         no study with this UID is in the database
   IllegalMove          a state was to change in a way `states.py` does not allow
   LeaseLost            another worker owns the job now
@@ -86,6 +87,10 @@ class DatabaseBusy(RadnodeError):
 
 class DatabaseUnusable(RadnodeError):
     """The database file is damaged or not radnode's."""
+
+
+class NoInstances(RadnodeError):
+    """A folder that was to be read or sent holds no DICOM file."""
 
 
 class UnknownStudy(RadnodeError):

@@ -134,7 +134,7 @@ class Outbox:
         """Read result and source again and compare them with the database; hold the study if they differ."""
         try:
             result = self._archive.read(parcel.result_path)
-            siblings = [self._archive.read(path) for path in parcel.sibling_paths]
+            siblings = [self._archive.read(path, pixels=False) for path in parcel.sibling_paths]
             sources = [self._archive.read(path, pixels=False) for path in parcel.source_paths]
             check_identity(result, sources, parcel.recorded, siblings)
         except (IdentityMismatch, ArchiveError, FileNotFoundError, InvalidDicomError) as error:

@@ -26,7 +26,6 @@ from node.demo.phantoms import write_demo_studies
 from node.demo.process import NodeProcess
 from node.demo.report import StudyReport, report_study
 from node.display import show_answers
-from node.errors import RadnodeError
 from node.states import StudyState
 from node.studies.overview import describe_study, list_studies
 from node.vocabulary import PeerAddress
@@ -72,14 +71,11 @@ def run_demo(studies: Path | None, output: Path, json_file: Path | None) -> bool
 
 
 def _sources(studies: Path | None, folder: Path) -> list[Path]:
-    """Return the files to send; raises RadnodeError when a folder has none."""
+    """Return the files to send; raises NoInstances when a folder has none."""
     if studies is None:
         studies = folder / "studies"
         write_demo_studies(studies, STUDIES)
-    found = find_instances(studies)
-    if not found:
-        raise RadnodeError(f"{studies}: no DICOM file in it (a Part 10 file has DICM at byte 128)")
-    return found
+    return find_instances(studies)
 
 
 def _wait(database: Database, node: NodeProcess, console: Console) -> None:

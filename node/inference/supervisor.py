@@ -75,11 +75,6 @@ class Supervisor:
                 child.process.wait()
         self._queue.release()
 
-    @property
-    def pids(self) -> list[int]:
-        """Return the process ids of the workers that run."""
-        return [child.process.pid for child in self._children.values() if child.process.poll() is None]
-
     def _bury(self, child: _Child, code: int) -> None:
         is_early = code != FENCED_EXIT and time.monotonic() - child.started < STEADY_SECONDS
         child.early_deaths = child.early_deaths + 1 if is_early else 1
