@@ -28,7 +28,7 @@ FILE_WIDTH = 240
 STUDY_TABLES = {
     "series": ("series_instance_uid", "modality", "description", "instances", "own_results"),
     "decisions": ("revision", "rule", "series", "instances", "is_match", "reasons"),
-    "jobs": ("job", "revision", "model", "state", "attempts", "reason"),
+    "jobs": ("job", "revision", "model", "state", "attempts", "reason", "kept"),
     "deliveries": ("delivery", "kind", "destination", "state", "attempts", "answer"),
     "events": ("at", "name", "detail"),
 }

@@ -52,6 +52,7 @@ class Table(DeclarativeBase):
         JobState: _state_column(JobState),
         DeliveryState: _state_column(DeliveryState),
         list[str]: JSON,
+        list[float]: JSON,
         dict[str, Any]: JSON,
     }
 
@@ -227,6 +228,7 @@ class Job(Table):
     study: Mapped[Study] = relationship(back_populates="jobs")
     inputs: Mapped[list[JobInput]] = relationship(back_populates="job", order_by="JobInput.id")
     results: Mapped[list[Result]] = relationship(back_populates="job", order_by="Result.id")
+    embedding: Mapped[Embedding | None] = relationship(back_populates="job")
 
     def move(self, new: JobState) -> None:
         """Go to another state; raises IllegalMove if `states.py` does not allow it."""
@@ -251,6 +253,17 @@ class Result(Table):
 
     job: Mapped[Job] = relationship(back_populates="results")
     deliveries: Mapped[list[Delivery]] = relationship(back_populates="result", order_by="Delivery.id")
+
+
+class Embedding(Table):
+    """What a job's network made of its image in a few numbers, for a search of like images; sent to nobody."""
+
+    __tablename__ = "embeddings"
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    numbers: Mapped[list[float]]
+
+    job: Mapped[Job] = relationship(back_populates="embedding")
 
 
 class Delivery(Table):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
@@ -46,6 +47,21 @@ class _Parcel:
     sibling_paths: tuple[str, ...]
     source_paths: tuple[str, ...]
     recorded: StudyIdentity
+
+
+class _Headers:
+    """Headers as they lie on disk when a batch is sent: its parcels share most sources and siblings."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._read: dict[str, Dataset] = {}
+
+    def of(self, paths: Sequence[str]) -> list[Dataset]:
+        """Return the data sets up to their pixels, each read once."""
+        for path in paths:
+            if path not in self._read:
+                self._read[path] = self._archive.read(path, pixels=False)
+        return [self._read[path] for path in paths]
 
 
 class Outbox:
@@ -91,7 +107,8 @@ class Outbox:
             for parcel in parcels:
                 self._bury(parcel, _unknown_peer(peer_name))
         elif parcels:
-            self._send(peer_name, peer, [parcel for parcel in parcels if self._is_safe(parcel)])
+            headers = _Headers(self._archive)
+            self._send(peer_name, peer, [parcel for parcel in parcels if self._is_safe(parcel, headers)])
         elif breaker.is_failing:
             self._probe(peer_name, peer)
         return len(parcels)
@@ -130,12 +147,11 @@ class Outbox:
         waiting = session.scalars(select(Delivery.destination).where(Delivery.state.in_(_WAITING)).distinct())
         return [destination for destination in waiting if self._settings.peer_name(destination) == peer_name]
 
-    def _is_safe(self, parcel: _Parcel) -> bool:
+    def _is_safe(self, parcel: _Parcel, headers: _Headers) -> bool:
         """Read result and source again and compare them with the database; hold the study if they differ."""
         try:
             result = self._archive.read(parcel.result_path)
-            siblings = [self._archive.read(path, pixels=False) for path in parcel.sibling_paths]
-            sources = [self._archive.read(path, pixels=False) for path in parcel.source_paths]
+            siblings, sources = headers.of(parcel.sibling_paths), headers.of(parcel.source_paths)
             check_identity(result, sources, parcel.recorded, siblings)
         except (IdentityMismatch, ArchiveError, FileNotFoundError, InvalidDicomError) as error:
             self._hold(parcel, str(error))

@@ -14,6 +14,7 @@ from node.clock import Clock
 from node.database import (
     Database,
     Delivery,
+    Embedding,
     EventName,
     Job,
     JobInput,
@@ -173,15 +174,24 @@ class JobQueue:
         with self._database.writing() as session:
             self._extend(_owned(session, claim))
 
-    def finish(self, claim: Claim, results: Sequence[StoredResult], **durations_ms: float) -> None:
+    def finish(
+        self,
+        claim: Claim,
+        results: Sequence[StoredResult],
+        embedding: Sequence[float] = (),
+        **durations_ms: float,
+    ) -> None:
         """Record the results, queue their deliveries and end the job, all in one commit.
 
-        Raises LeaseLost when the job is another's by now; nothing is recorded then.
+        `embedding` is kept beside them, if there is one. Raises LeaseLost when the job is another's by now;
+        nothing is recorded then.
         """
         with self._database.writing() as session:
             job = _owned(session, claim)
             for stored in results:
                 self._add_result(session, job, stored)
+            if embedding:
+                job.embedding = Embedding(numbers=[float(number) for number in embedding])
             self._end(session, job, JobState.DONE)
             self._event(session, EventName.JOB_DONE, job, results=len(results), **durations_ms)
             derive_progress(session, job.study)

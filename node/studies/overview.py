@@ -55,7 +55,7 @@ class DecisionLine:
 
 @dataclass(frozen=True)
 class JobLine:
-    """One model's run on some instances, named by their SOP Instance UIDs."""
+    """One model's run on some instances, named by their SOP Instance UIDs; `kept` is what is sent to nobody."""
 
     job: int
     revision: int
@@ -64,6 +64,7 @@ class JobLine:
     state: str
     attempts: int
     reason: str
+    kept: str
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,7 @@ def _job_line(job: Job) -> JobLine:
         state=str(job.state),
         attempts=job.attempts,
         reason=job.reason,
+        kept=f"embedding of {len(job.embedding.numbers)} numbers" if job.embedding else "",
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from rows import Gathering, gathering, received
 from sqlalchemy import select
 
-from node.database import Delivery, Job, Result
+from node.database import Delivery, Embedding, Job, Result
 from node.errors import LeaseLost
 from node.jobs.queue import Claim, StoredResult
 from node.states import DeliveryState, JobState
@@ -50,6 +50,23 @@ def test_finishing_queues_the_deliveries_in_the_same_commit(side: Gathering) -> 
         assert (delivery.destination, delivery.state) == ("PACS", DeliveryState.PENDING)
     assert the_job(side).state is JobState.DONE
     assert state(side) == "analysing"
+
+
+def test_an_embedding_is_kept_with_its_job_and_counted_for_the_operator(side: Gathering) -> None:
+    side.queue.finish(claimed(side), [A_RESULT], (0.5, -1.25, 3.0), network_ms=4.0)
+    with side.database.reading() as session:
+        embedding = session.scalars(select(Embedding)).one()
+        assert (embedding.job.model, embedding.numbers) == ("chest_dx_lungs", [0.5, -1.25, 3.0])
+    (line,) = describe_study(side.database, "1.2.3").jobs
+    assert line.kept == "embedding of 3 numbers"
+
+
+def test_a_job_without_an_embedding_keeps_none(side: Gathering) -> None:
+    side.queue.finish(claimed(side), [A_RESULT])
+    with side.database.reading() as session:
+        assert session.scalars(select(Embedding)).all() == []
+    (line,) = describe_study(side.database, "1.2.3").jobs
+    assert line.kept == ""
 
 
 def test_a_job_without_results_ends_its_study(side: Gathering) -> None:
