@@ -113,6 +113,17 @@ def stack_planes(planes: Sequence[Plane]) -> Stack:
     return Stack(tuple(int(index) for index in order), _grid(ordered[0], len(planes), step))
 
 
+def stack_single(plane: Plane, header: Dataset) -> Stack:
+    """Return the grid of one slice, as thick as its header states; raises MissingGeometry if it does not."""
+    thickness = _numbers(header, "SliceThickness", 1, plane.name)[0]
+    if thickness <= 0:
+        raise MissingGeometry(
+            f"{plane.name}: SliceThickness: found {thickness:g} mm, expected more than 0; correct the header and send "
+            "again"
+        )
+    return Stack((0,), _grid(plane, 1, thickness))
+
+
 def check_alike(planes: Sequence[Plane]) -> None:
     """Refuse slices of different size or spacing, in different planes or frames of reference."""
     first = planes[0]

@@ -30,7 +30,8 @@ class PlanarImage:
     where the detector saw nothing. `row_direction` and `column_direction` are the two values of
     PatientOrientation: where the rows run to (to the right of the picture) and where the columns
     run to (to its bottom), such as "L" and "F"; empty when the header does not say. `spacing` is
-    None when no trustworthy one exists, and `spacing_refusal` then says why.
+    None when no trustworthy one exists, and `spacing_refusal` then says why. `laterality` is "R" or
+    "L" where the header says which of a pair the image shows, such as an eye.
     """
 
     pixels: Pixels
@@ -40,4 +41,5 @@ class PlanarImage:
     spacing: PixelSpacing | None = None
     spacing_refusal: str = ""
     view_position: str = ""
+    laterality: str = ""
     sop_instance_uid: str = ""

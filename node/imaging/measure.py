@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from node.imaging.diameter import longest_diameter
 from node.imaging.image import PixelSpacing
 from node.imaging.spacing import area_mm2
 from node.imaging.volume import Unit, Volume, Voxels
@@ -15,8 +17,9 @@ from node.vocabulary import Mask, Measurement
 
 EMPHYSEMA_BELOW_HU = -950
 
-# No published scheme has a code for it, so the node's own one says in words what the number is.
+# No published scheme has a code for these, so the node's own ones say in words what the number is.
 LOW_ATTENUATION_AREA = Code("LAA950", "99RADNODE", "Percentage of voxels below -950 HU (LAA-950)")
+SHARE_OF_STRUCTURES = Code("SHARE", "99RADNODE", "Share of all structures outlined")
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,36 @@ def measure_emphysema_index(mask: Mask, volume: Volume) -> Measurement | NotMeas
         value=100 * low / inside.size,
         unit=codes.UCUM.Percent,
         method=f"share of voxels below {EMPHYSEMA_BELOW_HU} HU, slices {volume.grid.spacing_mm[0]:.3g} mm apart",
+    )
+
+
+def measure_score(score: float | None) -> Measurement | NotMeasured:
+    """Return how sure the model is that there is such a structure, as a probability in 0..1."""
+    if score is None:
+        return NotMeasured("the model gave none")
+    return Measurement(name=codes.DCM.Probability, value=score, unit=codes.UCUM.NoUnits, method="stated by the model")
+
+
+def measure_share(mask: Mask, masks: Sequence[Mask]) -> Measurement:
+    """Return how much of all masks together, in percent, this one is; a voxel of two masks counts twice."""
+    return Measurement(
+        name=SHARE_OF_STRUCTURES,
+        value=100 * int(np.count_nonzero(mask)) / sum(int(np.count_nonzero(other)) for other in masks),
+        unit=codes.UCUM.Percent,
+        method="share of all structures outlined",
+    )
+
+
+def measure_diameter(mask: Mask, volume: Volume) -> Measurement | NotMeasured:
+    """Return the longest diameter of the mask within one slice, in mm (CID 7470 Long Axis)."""
+    if not mask.any():
+        return NotMeasured("nothing is outlined")
+    diameter = longest_diameter(mask, volume.grid.spacing_mm)
+    return Measurement(
+        name=codes.SCT.LongAxis,
+        value=diameter.length_mm,
+        unit=codes.UCUM.Millimeter,
+        method="longest line within one slice",
     )
 
 

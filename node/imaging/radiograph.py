@@ -14,6 +14,7 @@ from node.imaging.attributes import NumberReader
 from node.imaging.decoding import decode_frame
 from node.imaging.image import PixelSpacing, PlanarImage
 from node.imaging.intensity import display_pixels, padding_mask
+from node.imaging.laterality import stated_laterality
 from node.imaging.spacing import pixel_spacing
 from node.vocabulary import Mask, Pixels
 
@@ -41,7 +42,8 @@ def read_radiograph(dataset: Dataset) -> PlanarImage:
     """
     _check_class(dataset)
     _check_frames(dataset)
-    grey, padding = _grey(dataset)
+    check_photometric(dataset)
+    grey, padding = grey_frame(decode_frame(dataset), dataset)
     row_direction, column_direction = _directions(dataset)
     spacing, refusal = _spacing(dataset)
     return PlanarImage(
@@ -52,6 +54,7 @@ def read_radiograph(dataset: Dataset) -> PlanarImage:
         spacing=spacing,
         spacing_refusal=refusal,
         view_position=str(dataset.get("ViewPosition") or ""),
+        laterality=stated_laterality(dataset),
         sop_instance_uid=str(dataset.get("SOPInstanceUID") or ""),
     )
 
@@ -83,20 +86,24 @@ def _check_frames(dataset: Dataset) -> None:
         )
 
 
-def _grey(dataset: Dataset) -> tuple[Pixels, Mask]:
-    """Return the displayed pixels and the padding mask."""
-    photometric = str(dataset.get("PhotometricInterpretation") or "none")
+def check_photometric(header: Dataset) -> None:
+    """Refuse pixels that are neither grey nor possibly grey values stored as colour."""
+    photometric = str(header.get("PhotometricInterpretation") or "none")
+    if photometric not in GREY | COLOUR:
+        raise PixelsRefused(
+            f"PhotometricInterpretation: found {photometric}, expected MONOCHROME1 or MONOCHROME2; send the original "
+            "grey-scale image"
+        )
+
+
+def grey_frame(stored: NDArray[Any], header: Dataset) -> tuple[Pixels, Mask]:
+    """Return the displayed pixels of one decoded frame and its padding mask; raises PixelsRefused for colours."""
+    photometric = str(header.PhotometricInterpretation)
     if photometric in GREY:
-        stored = decode_frame(dataset)
-        padding = padding_mask(stored, dataset)
-        return display_pixels(stored, padding, dataset), padding
-    if photometric in COLOUR:
-        grey = _equal_channels(decode_frame(dataset), photometric, dataset.BitsStored)
-        return grey, np.zeros(grey.shape, np.bool_)
-    raise PixelsRefused(
-        f"PhotometricInterpretation: found {photometric}, expected MONOCHROME1 or MONOCHROME2; send the original "
-        "grey-scale image"
-    )
+        padding = padding_mask(stored, header)
+        return display_pixels(stored, padding, header), padding
+    grey = _equal_channels(stored, photometric, header.BitsStored)
+    return grey, np.zeros(grey.shape, np.bool_)
 
 
 def _equal_channels(colours: NDArray[Any], photometric: str, bits: int) -> Pixels:

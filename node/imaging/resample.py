@@ -31,6 +31,16 @@ def undo_letterbox(square: Pixels, shape: tuple[int, int]) -> Pixels:
     return np.asarray(weights[top : top + rows] @ square @ weights[left : left + columns].T, np.float32)
 
 
+def stretch(picture: Pixels, shape: tuple[int, int]) -> Pixels:
+    """Resample a (rows, columns) picture onto the whole of another shape, each side by its own factor.
+
+    For pictures whose proportions mean nothing, because somebody squeezed them before. Shrinking
+    averages, as in `letterbox`.
+    """
+    rows, columns = picture.shape
+    return np.asarray(_weights(rows, shape[0]) @ picture @ _weights(columns, shape[1]).T, np.float32)
+
+
 def _margins(rows: int, columns: int) -> tuple[int, int]:
     """Return the pixels added above and to the left to make a square."""
     side = max(rows, columns)

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from node.errors import MixedImages, PixelsRefused
 from node.imaging.decoding import decode_frames
-from node.imaging.geometry import Stack
+from node.imaging.geometry import Stack, stack_single
 from node.imaging.intensity import padding_mask
 from node.imaging.rescale import filler_mask
 from node.imaging.slices import Slice, slices_of
@@ -26,8 +26,10 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 MOST_VOXELS = 4_000_000_000  # 4000 slices of 1000 by 1000: more is a mistake or an attack
 
 
-def read_volume(datasets: Sequence[Dataset]) -> Volume:
+def read_volume(datasets: Sequence[Dataset], may_be_single: bool = False) -> Volume:
     """Return the one volume that the instances of a series form, whatever their order.
+
+    A single slice is a volume only if it `may_be_single` and states its thickness.
 
     CT is in HU, everything else in stored values after the header's rescale. Voxels are int16 where
     every value is whole and fits, else float32. Raises a SeriesRefused that names what keeps the slices
@@ -35,6 +37,8 @@ def read_volume(datasets: Sequence[Dataset]) -> Volume:
     data that cannot be used.
     """
     slices = slices_of(datasets)
+    if may_be_single and len(slices) == 1:
+        return build_volume(slices, stack_single(slices[0].plane, slices[0].header))
     return build_volume(slices, stack_slices(slices))
 
 
