@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from node.errors import SettingsError
@@ -100,17 +100,32 @@ def _places(value: Any, above: Place = ()) -> Iterator[Place]:
 
 
 def _sentence(kind: type[BaseModel], file: ConfigurationFile, detail: ErrorDetails) -> str:
-    place: Place = detail["loc"]
+    place = _written(file.tables, detail)
     said = f"{file.at(place)}: {spell(place)}"
     if detail["type"] == "missing":
         return f"{said}: found nothing; expected a value; add a line `{place[-1]} = ...`"
     if detail["type"] == "extra_forbidden":
-        hint = closest(str(place[-1]), _known_keys(kind, place[:-1]))
+        hint = closest(str(place[-1]), _known_keys(kind, detail["loc"][:-1]))
         return f"{said}: found {detail['input']!r}; this key is unknown; {hint}"
     shape = _SHAPES.get(detail["type"])
     expected = detail["msg"].replace("Input should be", "expected").removeprefix("Value error, ")
     expected = f"expected {shape}" if shape else expected
+    if detail["type"] == "union_tag_invalid":
+        expected = f"expected its kind to be one of {detail['ctx']['expected_tags']}"
     return f"{said}: found {detail['input']!r}; {expected}; change this value"
+
+
+def _written(tables: Any, detail: ErrorDetails) -> Place:
+    """Return where a fault is in the file; pydantic's place also names the member of a union it tried."""
+    place: list[str | int] = []
+    for key in detail["loc"]:
+        is_there = key in tables if isinstance(tables, dict) else isinstance(tables, list) and isinstance(key, int)
+        if is_there:
+            tables = tables[key]
+            place.append(key)
+    if detail["type"] == "missing":
+        place.append(detail["loc"][-1])
+    return tuple(place)
 
 
 def _known_keys(kind: type[BaseModel], place: Place) -> list[str]:
@@ -118,12 +133,15 @@ def _known_keys(kind: type[BaseModel], place: Place) -> list[str]:
     table: Any = kind
     for key in place:
         if key in table.model_fields:
-            table = _table_kind(table.model_fields[key].annotation) or table
+            table = _table_kind(table.model_fields[key].annotation, place) or table
     return sorted(field.alias or name for name, field in table.model_fields.items())
 
 
-def _table_kind(annotation: Any) -> Any:
-    """Return the table within an annotation such as `dict[str, Peer]` or `tuple[Rule, ...]`."""
+def _table_kind(annotation: Any, place: Place) -> Any:
+    """Return the table within an annotation such as `dict[str, Peer]`; of a union, the member `place` names."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for inner in get_args(annotation) if (found := _table_kind(inner)) is not None), None)
+    members = get_args(annotation)
+    if any(isinstance(member, Tag) and member.tag not in place for member in members):
+        return None
+    return next((found for member in members if (found := _table_kind(member, place)) is not None), None)

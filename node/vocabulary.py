@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,11 +28,52 @@ class Region:
 
     `output` is a key of `[output.<name>]` in the model's `model.toml`, which holds the codes.
     `mask` is (rows, columns) for a planar image and (slices, rows, columns) for a volume, True inside
-    the structure.
+    the structure. `score` says, in 0..1, how sure the model is that there is one.
     """
 
     output: str
     mask: Mask
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Which of several classes the whole image or volume belongs to.
+
+    `probabilities` has each key of `[output.<name>.classes]` and sums to 1. `slice_number`, counted from
+    0, is the slice or frame that shows it best.
+    """
+
+    output: str
+    probabilities: Mapping[str, float]
+    slice_number: int | None = None
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number for the whole image or volume, in the unit of its output, with its 95 % prediction interval."""
+
+    output: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ValueMap:
+    """A number for every voxel, (slices, rows, columns) on the source grid, in the unit of its output."""
+
+    output: str
+    values: Pixels
+
+
+@dataclass(frozen=True)
+class RefinedVolume:
+    """The source on a grid over the same box, finer by whole factors of its (slices, rows, columns)."""
+
+    output: str
+    voxels: Pixels
+    factors: tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -39,11 +81,17 @@ class Interpretation:
     """What a model's `interpret` concluded from one prediction.
 
     `remarks` are complete English sentences for the reader of the report, such as the reason why
-    a side is not stated.
+    a side is not stated. `embedding` is what the network makes of the image in a few numbers: it is
+    kept with the job and sent to nobody.
     """
 
-    regions: tuple[Region, ...]
+    regions: tuple[Region, ...] = ()
     remarks: tuple[str, ...] = ()
+    classifications: tuple[Classification, ...] = ()
+    quantities: tuple[Quantity, ...] = ()
+    maps: tuple[ValueMap, ...] = ()
+    refinements: tuple[RefinedVolume, ...] = ()
+    embedding: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +99,7 @@ class Measurement:
     """A number with its coded name and UCUM unit, and how it was obtained.
 
     `derivation` says which statistic of the voxels it is, such as `codes.SCT.Mean` (CID 7464).
+    `interval` are the ends of its 95 % prediction interval.
     """
 
     name: Code
@@ -58,6 +107,7 @@ class Measurement:
     unit: Code
     method: str = ""
     derivation: Code | None = None
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,13 +125,68 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class ClassProbability:
+    """One of the classes that something may belong to, with its code and probability in 0..1."""
+
+    label: str
+    code: Code
+    probability: float
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What a model concluded of the whole image or volume: a class or a number, before it becomes DICOM.
+
+    `concept` is what was judged, such as Finding or Subject Age. A classification has `choices`, the most
+    probable first; an estimate has a `measurement`. `site` is the anatomy it is about and `side` its
+    laterality, where they are known. `slice_number`, counted from 0, shows it best. It is not decided
+    where no class is probable enough to be named as the answer.
+    """
+
+    name: str
+    label: str
+    concept: Code
+    choices: tuple[ClassProbability, ...] = ()
+    measurement: Measurement | None = None
+    site: Code | None = None
+    side: Code | None = None
+    slice_number: int | None = None
+    is_decided: bool = True
+
+
+@dataclass(frozen=True)
+class QuantityMap:
+    """A coded quantity for every voxel, (slices, rows, columns) on the source grid, before it becomes DICOM."""
+
+    name: str
+    label: str
+    quantity: Code
+    unit: Code
+    values: Pixels
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """The source on a grid over the same box, finer by `factors`, before it becomes a derived series."""
+
+    name: str
+    label: str
+    voxels: Pixels
+    factors: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
 class ModelIdentity:
-    """Which model concluded something: its name, version and the SHA-256 over all its files."""
+    """Which model concluded something: its name, version and the SHA-256 over all its files.
+
+    Nobody should rely on an experimental one yet, and its reports say so.
+    """
 
     name: str
     title: str
     version: str
     sha256: str
+    is_experimental: bool = False
 
 
 @dataclass(frozen=True)

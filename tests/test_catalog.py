@@ -6,8 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
-from node.catalog import Catalog, bundled_models, read_card
+from node.card import ClassesOutput, QuantityOutput, code_of, read_card
+from node.catalog import Catalog, bundled_models
 from node.errors import ModelCardError, WeightsMismatch
 
 NAME = "chest_dx_lungs"
@@ -98,3 +101,60 @@ def test_a_model_may_have_several_inputs_of_one_level(folder: Path) -> None:
 def test_inputs_of_two_levels_are_refused(folder: Path) -> None:
     with pytest.raises(ModelCardError, match="expected the same level in every"):
         read_card(spoil(folder, "[output.lung]", '[input.prior]\nlevel = "series"\n\n[output.lung]'))
+
+
+KINDS = """
+[output.disease]
+kind = "class"
+label = "Disease"
+site = "Lung"
+decisive = 0.6
+
+[output.disease.classes.none]
+label = "None"
+code = "Normal"
+
+[output.disease.classes.some]
+label = "Some"
+code = { value = "1", scheme = "99RADNODE", meaning = "Some disease", source = "made up for this test" }
+
+[output.age]
+kind = "quantity"
+label = "Age"
+concept = { value = "121033", scheme = "DCM", meaning = "Subject Age" }
+unit = "a"
+
+[scores]"""
+
+
+def test_a_model_may_name_classes_and_quantities_with_codes_of_its_own(folder: Path) -> None:
+    card = read_card(spoil(folder, "[scores]", KINDS))
+    disease, age = card.output["disease"], card.output["age"]
+    assert isinstance(disease, ClassesOutput)
+    assert code_of(disease.classes["none"].code) == codes.SCT.Normal
+    assert code_of(disease.classes["some"].code) == Code("1", "99RADNODE", "Some disease")
+    assert code_of(disease.concept) == codes.DCM.Finding
+    assert isinstance(age, QuantityOutput)
+    assert code_of(age.concept) == codes.DCM.SubjectAge
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('kind = "class"', 'kind = "klass"', r"output\.disease: found .*expected its kind to be one of 'segment', "),
+        ('code = "Normal"', 'code = "Nromal"', r"output\.disease\.classes\.none\.code: found 'Nromal'"),
+        ('scheme = "99RADNODE", ', "", r"output\.disease\.classes\.some\.code\.scheme: found nothing"),
+        ("decisive = 0.6", "decisiv = 0.6", r"output\.disease\.decisiv: found 0\.6; .*did you mean decisive\?"),
+        ("decisive = 0.6", "decisive = 6", r"output\.disease\.decisive: found 6; expected less than or equal to 1"),
+        ('unit = "a"', 'unit = "a"\nclasses = 3', r"output\.age\.classes: found 3; this key is unknown; known are c"),
+    ],
+)
+def test_a_wrong_output_is_reported_where_it_is_written(folder: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(ModelCardError, match=message):
+        read_card(spoil(folder, "[scores]", KINDS.replace(old, new)))
+
+
+def test_a_gate_that_is_not_installed_is_named(folder: Path) -> None:
+    spoil(folder, "[weights]", 'gate = "chest_dx_gate"\n\n[weights]')
+    with pytest.raises(ModelCardError, match="gate: found 'chest_dx_gate'; expected the name of an installed model"):
+        Catalog([folder.parent])

@@ -26,7 +26,8 @@ def model_checks(settings: Settings) -> list[Check]:
 def check_model(settings: Settings, name: str) -> Outcome:
     """Find a model that is not installed, or whose card or weights are not right; raises ModelCardError."""
     model = Catalog([bundled_models(), *settings.node.models])[name]
-    model.check_weights()
+    for checked in filter(None, (model, model.gate)):
+        checked.check_weights()
     found = f"version {model.card.version}, weights as its card says"
     if model.card.status != "released":
         return warning(f"{found}; {model.card.status}", "read its card.md before you rely on it")

@@ -10,27 +10,38 @@ from pydicom.dataset import Dataset
 
 from node.catalog import Model
 from node.errors import StudyRefused
+from node.imaging.ophthalmic import is_eye, read_eye
 from node.imaging.radiograph import read_radiograph
 from node.imaging.series import read_volume
-from node.inference.description import Image, describe
+from node.inference.description import Description, Image, describe
 from node.inference.loading import load_part
-from node.vocabulary import Finding, Interpretation, Pixels
+from node.vocabulary import Interpretation, Pixels
 
 Inputs = Mapping[str, Sequence[Dataset]]
+Predict = Callable[[Pixels], Pixels]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A model that only judges whether an image suits another model, and its network."""
+
+    model: Model
+    predict: Predict
 
 
 @dataclass(frozen=True)
 class Analysis:
     """What a model concluded, on which image, and how many milliseconds each step took.
 
-    The masks of the findings lie on the grid of `image`, read from the input called `role`: the first
-    of the model's that is there.
+    Masks and maps lie on the grid of `image`, read from the input called `role`: the first of the
+    model's that is there.
     """
 
     role: str
     image: Image
-    findings: tuple[Finding, ...]
+    description: Description
     remarks: tuple[str, ...]
+    embedding: tuple[float, ...]
     durations_ms: dict[str, float]
 
 
@@ -47,12 +58,12 @@ class _Stopwatch:
         return now
 
 
-def analyse(inputs: Inputs, model: Model, predict: Callable[[Pixels], Pixels]) -> Analysis:
+def analyse(inputs: Inputs, model: Model, predict: Predict, gate: Gate | None = None) -> Analysis:
     """Run `model` on instances with pixel data, given by the name of the input; `predict` is its network.
 
     A model with one input gets it as its only argument, a model with several gets each by its name,
-    and those that are not there are left out. Raises StudyRefused, with the reason for the operator,
-    when the instances do not fit.
+    and those that are not there are left out. The `gate` sees the same image first. Raises StudyRefused,
+    with the reason for the operator, when the instances do not fit.
     """
     stopwatch = _Stopwatch()
     part = load_part(model.folder, "preprocess")
@@ -61,27 +72,39 @@ def analyse(inputs: Inputs, model: Model, predict: Callable[[Pixels], Pixels]) -
     at = stopwatch.lap("read_ms", at)
     role = next(role for role in model.card.input if role in images)
     image = images[role]
+    if gate is not None:
+        pass_gate(gate, image)
+        at = stopwatch.lap("gate_ms", at)
     batch = part.prepare(image) if len(model.card.input) == 1 else part.prepare(**images)
     at = stopwatch.lap("prepare_ms", at)
     prediction = predict(batch)
     at = stopwatch.lap("network_ms", at)
     interpretation: Interpretation = part.interpret(prediction, image)
-    descriptions = [describe(region, model, image) for region in interpretation.regions]
+    description = describe(interpretation, model, image)
     stopwatch.lap("interpret_ms", at)
-    refusals = dict.fromkeys(remark for description in descriptions for remark in description.remarks)
     return Analysis(
         role=role,
         image=image,
-        findings=tuple(description.finding for description in descriptions),
-        remarks=interpretation.remarks + tuple(refusals),
+        description=description,
+        remarks=interpretation.remarks + description.remarks,
+        embedding=interpretation.embedding,
         durations_ms=stopwatch.durations_ms,
     )
 
 
+def pass_gate(gate: Gate, image: Image) -> None:
+    """Let the model `gate` judge the image; raises StudyRefused, which names it, if it turns the image down."""
+    part = load_part(gate.model.folder, "preprocess")
+    try:
+        part.interpret(gate.predict(part.prepare(image)), image)
+    except StudyRefused as refusal:
+        raise type(refusal)(f"{gate.model.card.title}: {refusal}") from refusal
+
+
 def read_image(datasets: Sequence[Dataset], level: str) -> Image:
-    """Read the instances of one input: a radiograph from one instance, a volume from a series."""
+    """Read the instances of one input: a radiograph or an eye from one instance, a volume from a series."""
     if level == "series":
         return read_volume(datasets)
     if len(datasets) != 1:
         raise StudyRefused(f"found {len(datasets)} instances, expected one; this model takes single images")
-    return read_radiograph(datasets[0])
+    return read_eye(datasets[0]) if is_eye(datasets[0]) else read_radiograph(datasets[0])

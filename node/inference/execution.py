@@ -12,16 +12,16 @@ from pydicom.dataset import Dataset
 from sqlalchemy.orm import joinedload
 
 from node.archive import Archive
-from node.catalog import Catalog
+from node.catalog import Catalog, Model
 from node.database import Database, Job, JobInput
 from node.errors import IdentityMismatch, StudyRefused
 from node.imaging.volume import Volume
-from node.inference.analysis import Analysis, Inputs, analyse
+from node.inference.analysis import Analysis, Gate, Inputs, analyse
 from node.inference.network import Network
 from node.jobs.queue import Claim, JobQueue, StoredResult
 from node.results.encode import encode_results
-from node.results.identity import check_identity
-from node.results.key_image import picture_of_volume
+from node.results.identity import check_results
+from node.results.key_image import picture_of
 from node.results.request import KeyPicture, NodeDevice, ResultObject, ResultRequest
 
 
@@ -40,8 +40,11 @@ class Execution:
         self._networks: dict[str, Network] = {}
 
     def warm_up(self, model: str) -> None:
-        """Load a model's network and trace it once."""
+        """Load a model's network and its gate's, and trace each once."""
         self._network(model).warm_up()
+        gate = self._catalog[model].gate
+        if gate is not None:
+            self._network(gate.card.name).warm_up()
 
     def run(self, claim: Claim) -> None:
         """Run one job to its end: done with results, refused with the reason, or held with its study.
@@ -51,7 +54,7 @@ class Execution:
         try:
             job = self._load(claim)
             inputs = self._read(job)
-            analysis = analyse(inputs, self._catalog[claim.model], self._network(claim.model).predict)
+            analysis = self._analyse(inputs, self._catalog[claim.model])
             analysed = time.perf_counter()
             results = self._encode(job, inputs, analysis)
         except StudyRefused as refusal:
@@ -62,7 +65,13 @@ class Execution:
             return
         stored = [self._store(result) for result in results]
         kept_ms = round((time.perf_counter() - analysed) * 1000, 1)
-        self._queue.finish(claim, stored, **analysis.durations_ms, encode_ms=kept_ms)
+        self._queue.finish(claim, stored, analysis.embedding, **analysis.durations_ms, encode_ms=kept_ms)
+
+    def _analyse(self, inputs: Inputs, model: Model) -> Analysis:
+        gate = None
+        if model.gate is not None:
+            gate = Gate(model.gate, self._network(model.gate.card.name).predict)
+        return analyse(inputs, model, self._network(model.card.name).predict, gate)
 
     def _network(self, name: str) -> Network:
         if name not in self._networks:
@@ -88,7 +97,10 @@ class Execution:
         volume = analysis.image if isinstance(analysis.image, Volume) else None
         request = ResultRequest(
             sources=tuple(inputs[analysis.role]),
-            findings=analysis.findings,
+            findings=analysis.description.findings,
+            conclusions=analysis.description.conclusions,
+            maps=analysis.description.maps,
+            refinements=analysis.description.refinements,
             remarks=analysis.remarks,
             model=self._catalog[job.model].identity,
             inputs_digest=job.inputs_digest,
@@ -100,10 +112,8 @@ class Execution:
         )
         results = encode_results(request)
         everything = [source for sources in inputs.values() for source in sources]
-        objects = [dcmread(BytesIO(result.encoded)) for result in results]
-        for written in objects:
-            siblings = [other for other in objects if other is not written]
-            check_identity(written, everything, job.study.identity, siblings)
+        written = [dcmread(BytesIO(result.encoded), stop_before_pixels=True) for result in results]
+        check_results(written, everything, job.study.identity)
         return results
 
     def _store(self, result: ResultObject) -> StoredResult:
@@ -120,11 +130,10 @@ class Execution:
 
 def _key_picture(analysis: Analysis) -> KeyPicture | None:
     """Return the picture to draw the findings on, for viewers that show nothing else."""
-    if not analysis.findings:
+    described = analysis.description
+    if not described.findings and not described.conclusions:
         return None
-    if isinstance(analysis.image, Volume):
-        return picture_of_volume(analysis.image, analysis.findings)
-    return KeyPicture(analysis.image.pixels)
+    return picture_of(analysis.image, described.findings, described.conclusions)
 
 
 def _check_patient(source: Dataset) -> None:

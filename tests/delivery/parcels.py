@@ -19,7 +19,7 @@ from rows import Gathering, gathering
 from sqlalchemy import select
 
 from node.archive import AnnouncedInstance, Archive
-from node.catalog import sct
+from node.card import code_of
 from node.database import Delivery
 from node.delivery.outbox import Outbox
 from node.jobs.queue import StoredResult
@@ -109,7 +109,7 @@ def _results() -> tuple[ResultObject, ...]:
     dataset = chest_dx(shaded_picture())
     mask = np.zeros((dataset.Rows, dataset.Columns), bool)
     mask[10:30, 10:20] = True
-    finding = Finding("lung", "Lung", sct("AnatomicalStructure"), sct("Lung"), None, (230, 120, 60), mask)
+    finding = Finding("lung", "Lung", code_of("AnatomicalStructure"), code_of("Lung"), None, (230, 120, 60), mask)
     request = ResultRequest(
         sources=(dataset,), findings=(finding,), remarks=(), model=MODEL, inputs_digest="1" * 64,
         pinned_at=datetime(2026, 1, 2, tzinfo=UTC), device=NodeDevice("RADNODE", "0"),

@@ -86,7 +86,7 @@ def test_each_input_reaches_the_model_by_its_name(model: Model) -> None:
 
 def test_what_cannot_be_measured_is_left_out_with_its_reason(model: Model) -> None:
     analysis = analyse({"t1": mr_study()}, model, identity)
-    (finding,) = analysis.findings
+    (finding,) = analysis.description.findings
     assert [measurement.name.meaning for measurement in finding.measurements] == ["Volume"]
     assert analysis.remarks[1:] == (
         "No mean attenuation is given: the voxels are not in HU.",
@@ -95,7 +95,7 @@ def test_what_cannot_be_measured_is_left_out_with_its_reason(model: Model) -> No
 
 
 def test_a_ct_is_measured_in_hounsfield_units(model: Model) -> None:
-    (finding,) = analyse({"t1": ct_study()}, model, identity).findings
+    (finding,) = analyse({"t1": ct_study()}, model, identity).description.findings
     assert len(finding.measurements) == 2
 
 
