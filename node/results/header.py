@@ -19,22 +19,32 @@ from node.vocabulary import NOT_FOR_DIAGNOSIS
 
 MANUFACTURER = "radnode"
 LONGEST_LO = 64
+ELLIPSIS = "..."
 
-# One series number per kind, as results of several models and inputs differ by their series UID.
+# One series number per kind, as results of several models and inputs differ by their series UID; the
+# maps and the refinements of a job, which have a series each, count on from theirs.
 SERIES_NUMBERS = {
     ResultKind.SEGMENTATION: 100,
+    ResultKind.PARAMETRIC_MAP: 110,
     ResultKind.MEASUREMENT_REPORT: 200,
     ResultKind.CONTOUR_REPORT: 201,
     ResultKind.TEXT_REPORT: 202,
+    ResultKind.CONCLUSION_REPORT: 203,
+    ResultKind.FRAME_REPORT: 204,
+    ResultKind.DERIVED_SERIES: 300,
     ResultKind.KEY_IMAGE: 400,
 }
 
 # First in the description, because viewers cut it short.
 SERIES_NAMES = {
     ResultKind.SEGMENTATION: "Segments",
+    ResultKind.PARAMETRIC_MAP: "Map",
     ResultKind.MEASUREMENT_REPORT: "Measurements",
     ResultKind.CONTOUR_REPORT: "Contours",
     ResultKind.TEXT_REPORT: "Report",
+    ResultKind.CONCLUSION_REPORT: "Conclusions",
+    ResultKind.FRAME_REPORT: "Frames",
+    ResultKind.DERIVED_SERIES: "Derived images",
     ResultKind.KEY_IMAGE: "Key image",
 }
 
@@ -60,6 +70,9 @@ CONTEXT_KEYWORDS = (
     "InstitutionName",
     "TimezoneOffsetFromUTC",
 )
+
+# Of these there is only one, so they have no side.
+UNPAIRED_PARTS = frozenset({"ABDOMEN", "BRAIN", "CHEST", "HEAD", "HEART", "NECK", "PELVIS"})
 
 EQUIPMENT_KEYWORDS = (
     "Manufacturer",
@@ -103,12 +116,15 @@ def encoding_source(source: Dataset) -> Dataset:
     return reference
 
 
-def creation_arguments(request: ResultRequest, kind: ResultKind) -> dict[str, Any]:
-    """Return highdicom's arguments about series, instance and equipment of a result object."""
+def creation_arguments(request: ResultRequest, kind: ResultKind, number: int = 0) -> dict[str, Any]:
+    """Return highdicom's arguments about series, instance and equipment of a result object.
+
+    `number`, counted from 0, tells the objects of a kind apart that a job makes several of.
+    """
     return {
-        "series_instance_uid": _uid(request, f"{kind}/series"),
-        "series_number": SERIES_NUMBERS[kind],
-        "sop_instance_uid": _uid(request, kind),
+        "series_instance_uid": _uid(request, f"{kind}/series", number),
+        "series_number": SERIES_NUMBERS[kind] + number,
+        "sop_instance_uid": _uid(request, kind, number),
         "instance_number": 1,
         "manufacturer": MANUFACTURER,
         "manufacturer_model_name": MANUFACTURER,
@@ -145,9 +161,22 @@ def copy_valid(source: Dataset, target: Dataset, keywords: tuple[str, ...]) -> N
             target.add(element)
 
 
+def state_body_part(result: Dataset, source: Dataset) -> None:
+    """Copy the body part, and its side where there may be two, empty if nobody said (PS3.3 C.7.3.1, type 2C)."""
+    copy_valid(source, result, ("BodyPartExamined",))
+    if result.get("BodyPartExamined") not in UNPAIRED_PARTS:
+        result.Laterality = None
+        copy_valid(source, result, ("Laterality",))
+
+
 def fit(text: str, longest: int = LONGEST_LO) -> str:
-    """Return the text, cut with an ellipsis if it is longer than the value representation allows."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    """Return the text, cut with an ellipsis if it is longer than the value representation allows.
+
+    The limit is one of characters (PS3.5 6.2); it is kept in bytes, which is what some receivers count.
+    """
+    if len(text.encode()) <= longest:
+        return text
+    return text.encode()[: longest - len(ELLIPSIS)].decode(errors="ignore") + ELLIPSIS
 
 
 def _state_lossy_transfer_syntax(source: Dataset, reference: Dataset) -> None:
@@ -160,8 +189,8 @@ def _state_lossy_transfer_syntax(source: Dataset, reference: Dataset) -> None:
             reference.LossyImageCompressionMethod = method
 
 
-def _uid(request: ResultRequest, kind: str) -> str:
-    return result_uid(request.inputs_digest, request.model.sha256, kind, 0)
+def _uid(request: ResultRequest, kind: str, number: int) -> str:
+    return result_uid(request.inputs_digest, request.model.sha256, kind, number)
 
 
 def _series_description(request: ResultRequest, kind: ResultKind) -> str:

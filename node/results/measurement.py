@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import highdicom as hd
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from node.results.contour import Polygon, outer_contours
-from node.results.header import encoding_source, fit
-from node.results.report import COMMENT, finish_report, language, observation_context, procedure_reported
+from node.results.contour import outer_contours
+from node.results.group import algorithm, measured, measurement_report, outlined
+from node.results.header import encoding_source
 from node.results.request import ResultKind, ResultRequest
 from node.results.segment import tracking_uid
-from node.vocabulary import Finding, Measurement
+from node.vocabulary import Finding
 
 Group = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations
 VolumeGroup = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations
@@ -28,7 +27,7 @@ def encode_measurement_report(request: ResultRequest, segmentation: Dataset) -> 
         _group(request, number, _segment_frame(source, segmentation, number))
         for number in range(1, len(request.findings) + 1)
     ]
-    return _report(request, ResultKind.MEASUREMENT_REPORT, groups, [source, segmentation])
+    return measurement_report(request, ResultKind.MEASUREMENT_REPORT, groups, [source, segmentation])
 
 
 def encode_contour_report(request: ResultRequest) -> Dataset:
@@ -38,11 +37,11 @@ def encode_contour_report(request: ResultRequest) -> Dataset:
     """
     source = encoding_source(request.source)
     groups = [
-        _group(request, number, _region(source, polygon), part)
+        _group(request, number, outlined(source, polygon), part)
         for number, finding in enumerate(request.findings, start=1)
         for part, polygon in enumerate(outer_contours(finding.mask), start=1)
     ]
-    return _report(request, ResultKind.CONTOUR_REPORT, groups, [source])
+    return measurement_report(request, ResultKind.CONTOUR_REPORT, groups, [source])
 
 
 def encode_volume_report(request: ResultRequest, segmentation: Dataset) -> Dataset:
@@ -55,25 +54,13 @@ def encode_volume_report(request: ResultRequest, segmentation: Dataset) -> Datas
                 segment_number=number,
                 source_series=hd.sr.SourceSeriesForSegmentation(request.source.SeriesInstanceUID),
             ),
-            measurements=[_measured(measurement) for measurement in finding.measurements],
-            **_identification(request, number),
+            measurements=[measured(measurement) for measurement in finding.measurements],
+            **identification(request, number),
         )
         for number, finding in enumerate(request.findings, start=1)
     ]
     evidence = [encoding_source(source) for source in request.evidence]
-    return _report(request, ResultKind.MEASUREMENT_REPORT, groups, [*evidence, segmentation])
-
-
-def _report(
-    request: ResultRequest, kind: ResultKind, groups: Sequence[Group | VolumeGroup], evidence: Sequence[Dataset]
-) -> Dataset:
-    content = hd.sr.MeasurementReport(
-        observation_context=observation_context(request),
-        procedure_reported=procedure_reported(request),
-        imaging_measurements=groups,
-        language_of_content_item_and_descendants=language(),
-    )
-    return finish_report(request, kind, content[0], evidence)
+    return measurement_report(request, ResultKind.MEASUREMENT_REPORT, groups, [*evidence, segmentation])
 
 
 def _group(request: ResultRequest, number: int, place: Place, part: int = 1) -> Group:
@@ -82,16 +69,16 @@ def _group(request: ResultRequest, number: int, place: Place, part: int = 1) -> 
     The first part stands for the finding: it is tracked by its UID and carries its measurements. The
     others have UIDs of their own, because a viewer draws one region per tracking UID.
     """
-    measurements = [_measured(measurement) for measurement in request.findings[number - 1].measurements]
+    measurements = [measured(measurement) for measurement in request.findings[number - 1].measurements]
     return Group(
         referenced_region=place if isinstance(place, hd.sr.ImageRegion) else None,
         referenced_segment=place if isinstance(place, hd.sr.ReferencedSegmentationFrame) else None,
         measurements=measurements if part == 1 else None,
-        **_identification(request, number, part),
+        **identification(request, number, part),
     )
 
 
-def _identification(request: ResultRequest, number: int, part: int = 1) -> dict[str, Any]:
+def identification(request: ResultRequest, number: int, part: int = 1) -> dict[str, Any]:
     """Return highdicom's arguments about what a group measures and which model found it."""
     finding = request.findings[number - 1]
     return {
@@ -102,17 +89,8 @@ def _identification(request: ResultRequest, number: int, part: int = 1) -> dict[
         "finding_category": finding.category,
         "finding_type": finding.property_type,
         "finding_sites": _finding_sites(finding),
-        "algorithm_id": _algorithm(request),
+        "algorithm_id": algorithm(request),
     }
-
-
-def _algorithm(request: ResultRequest) -> hd.sr.AlgorithmIdentification:
-    """Return which model it was, to the byte (TID 4019)."""
-    return hd.sr.AlgorithmIdentification(
-        name=fit(request.model.title),
-        version=fit(request.model.version),
-        parameters=[f"name={request.model.name}", f"sha256={request.model.sha256}"],
-    )
 
 
 def _finding_sites(finding: Finding) -> list[hd.sr.FindingSite]:
@@ -120,25 +98,6 @@ def _finding_sites(finding: Finding) -> list[hd.sr.FindingSite]:
     if finding.category != codes.SCT.AnatomicalStructure:
         return []
     return [hd.sr.FindingSite(anatomic_location=finding.property_type, laterality=finding.modifier)]
-
-
-def _measured(measurement: Measurement) -> hd.sr.Measurement:
-    item = hd.sr.Measurement(
-        name=measurement.name,
-        value=measurement.value,
-        unit=measurement.unit,
-        derivation=measurement.derivation,
-    )
-    if measurement.method:
-        comment = hd.sr.TextContentItem(
-            name=COMMENT,
-            value=measurement.method,
-            relationship_type=hd.sr.RelationshipTypeValues.HAS_CONCEPT_MOD,
-        )
-        content = item[0].get("ContentSequence", hd.sr.ContentSequence())
-        content.append(comment)
-        item[0].ContentSequence = content
-    return item
 
 
 def _segment_frame(source: Dataset, segmentation: Dataset, number: int) -> hd.sr.ReferencedSegmentationFrame:
@@ -153,11 +112,3 @@ def _segment_frame(source: Dataset, segmentation: Dataset, number: int) -> hd.sr
     # Of frame and segment number an image reference may have one only (PS3.3 table 10-3).
     del reference[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
     return reference
-
-
-def _region(source: Dataset, polygon: Polygon) -> hd.sr.ImageRegion:
-    return hd.sr.ImageRegion(
-        graphic_type=hd.sr.GraphicTypeValues.POLYLINE,
-        graphic_data=polygon,
-        source_image=hd.sr.SourceImageForRegion(source.SOPClassUID, source.SOPInstanceUID),
-    )

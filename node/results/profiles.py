@@ -8,8 +8,17 @@ from node.vocabulary import ResultProfile
 _KINDS = {
     ResultProfile.ARCHIVE: frozenset(ResultKind),
     # OHIF shows an empty viewport for a report in which some group has no outline.
-    ResultProfile.OHIF: frozenset({ResultKind.SEGMENTATION, ResultKind.CONTOUR_REPORT, ResultKind.TEXT_REPORT}),
-    ResultProfile.BASIC: frozenset({ResultKind.TEXT_REPORT, ResultKind.KEY_IMAGE}),
+    ResultProfile.OHIF: frozenset(
+        {
+            ResultKind.SEGMENTATION,
+            ResultKind.CONTOUR_REPORT,
+            ResultKind.FRAME_REPORT,
+            ResultKind.TEXT_REPORT,
+            ResultKind.PARAMETRIC_MAP,
+            ResultKind.DERIVED_SERIES,
+        }
+    ),
+    ResultProfile.BASIC: frozenset({ResultKind.TEXT_REPORT, ResultKind.KEY_IMAGE, ResultKind.DERIVED_SERIES}),
 }
 
 

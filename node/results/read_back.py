@@ -1,4 +1,4 @@
-"""What a receiver finds in a result object: the masks of a SEG and the sentences of a text report."""
+"""What a receiver finds in a result object: the masks of a SEG, the values of a map, the sentences of a report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from node.imaging.volume import SliceSource
-from node.vocabulary import Mask
+from node.vocabulary import Mask, Pixels
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,19 @@ def read_volume_segments(dataset: Dataset, slices: Sequence[SliceSource]) -> lis
     return [_read_segment(segment, masks[int(segment.SegmentNumber)]) for segment in dataset.SegmentSequence]
 
 
+def read_map(dataset: Dataset, slices: Sequence[SliceSource]) -> Pixels:
+    """Return the values of a parametric map in a volume whose slices have these sources.
+
+    Raises KeyError for a frame that shows none of the slices.
+    """
+    place = {source: number for number, source in enumerate(slices)}
+    stored = np.frombuffer(dataset.FloatPixelData, "<f4").reshape(-1, dataset.Rows, dataset.Columns)
+    values = np.full((len(slices), *stored.shape[1:]), np.nan, np.float32)
+    for groups, frame in zip(dataset.PerFrameFunctionalGroupsSequence, stored, strict=True):
+        values[place[_source_of(groups)]] = frame
+    return values
+
+
 def read_sentences(dataset: Dataset) -> list[str]:
     """Return the sentences of a text report, in the order in which a viewer shows them."""
     return [
@@ -62,13 +75,13 @@ def _frames(dataset: Dataset) -> Iterator[tuple[int, SliceSource, Mask]]:
     segmentation = hd.seg.Segmentation.from_dataset(dataset)
     pixels = segmentation.get_frames(apply_real_world_transform=False)
     for groups, frame in zip(segmentation.PerFrameFunctionalGroupsSequence, pixels, strict=True):
-        (source,) = groups.DerivationImageSequence[0].SourceImageSequence
         number = int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-        yield (
-            number,
-            SliceSource(str(source.ReferencedSOPInstanceUID), source.get("ReferencedFrameNumber")),
-            frame.astype(bool),
-        )
+        yield number, _source_of(groups), frame.astype(bool)
+
+
+def _source_of(groups: Dataset) -> SliceSource:
+    (source,) = groups.DerivationImageSequence[0].SourceImageSequence
+    return SliceSource(str(source.ReferencedSOPInstanceUID), source.get("ReferencedFrameNumber"))
 
 
 def _read_segment(segment: Dataset, mask: Mask) -> ReadSegment:

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from node.results.coding_schemes import name_private_schemes
 from node.results.header import MANUFACTURER, creation_arguments, fit, state_origin
 from node.results.request import ResultKind, ResultRequest
 from node.results.uids import device_uid
@@ -63,19 +64,6 @@ def finish_report(request: ResultRequest, kind: ResultKind, root: Dataset, evide
         is_verified=False,
         **creation_arguments(request, kind),
     )
-    _name_private_coding_schemes(report, request)
+    name_private_schemes(report)
     state_origin(report, request)
     return report
-
-
-def _name_private_coding_schemes(report: Dataset, request: ResultRequest) -> None:
-    """Say who is responsible for codes that no standard defines (PS3.3 C.12.1.1.1)."""
-    names = {measurement.name for finding in request.findings for measurement in finding.measurements}
-    schemes = []
-    for designator in sorted({name.scheme_designator for name in names if name.scheme_designator.startswith("99")}):
-        scheme = Dataset()
-        scheme.CodingSchemeDesignator = designator
-        scheme.CodingSchemeResponsibleOrganization = MANUFACTURER
-        schemes.append(scheme)
-    if schemes:
-        report.CodingSchemeIdentificationSequence = schemes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from node.errors import FindingRefused, HeaderRefused
 from node.imaging.volume import Grid, SliceSource
-from node.vocabulary import Finding, ModelIdentity, Pixels
+from node.vocabulary import Conclusion, Finding, ModelIdentity, Pixels, QuantityMap, Refinement
 
 REQUIRED_OF_SOURCE = (
     "StudyInstanceUID",
@@ -22,15 +23,21 @@ REQUIRED_OF_SOURCE = (
     "Columns",
 )
 
+SUM_WITHIN = 1e-3  # of probabilities computed in float32
+
 
 class ResultKind(StrEnum):
-    """What a result object is for; each kind has a series of its own."""
+    """What a result object is for; each kind has a series of its own, and each map and each refinement."""
 
     SEGMENTATION = "segmentation"
     MEASUREMENT_REPORT = "measurement_report"
     CONTOUR_REPORT = "contour_report"
+    CONCLUSION_REPORT = "conclusion_report"
+    FRAME_REPORT = "frame_report"
     TEXT_REPORT = "text_report"
     KEY_IMAGE = "key_image"
+    PARAMETRIC_MAP = "parametric_map"
+    DERIVED_SERIES = "derived_series"
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,8 @@ class NodeDevice:
 class KeyPicture:
     """What a key image shows: (rows, columns) of the source in 0..1, 0 black, as it would be displayed.
 
-    `slice_number`, counted from 0, is the slice of the volume's masks that it shows; None for a
-    planar image.
+    `slice_number`, counted from 0, is the slice of the volume's masks that it shows, or the frame of a
+    multi-frame instance; None for any other planar image.
     """
 
     pixels: Pixels
@@ -75,6 +82,9 @@ class ResultRequest:
     slice_sources: tuple[SliceSource, ...] = ()
     grid: Grid | None = None
     picture: KeyPicture | None = None
+    conclusions: tuple[Conclusion, ...] = ()
+    maps: tuple[QuantityMap, ...] = ()
+    refinements: tuple[Refinement, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError when only one of `slice_sources` and `grid` is given, or they differ in length."""
@@ -109,6 +119,24 @@ class ResultRequest:
         plane = (int(self.source.Rows), int(self.source.Columns))
         return (len(self.slice_sources), *plane) if self.is_volume else plane
 
+    def pictured(self, slice_number: int | None) -> tuple[Dataset, int | None]:
+        """Return the instance that a slice or frame, counted from 0, was read from, None being the only one.
+
+        With it comes the number of the frame, counted from 1, in a multi-frame instance.
+        """
+        if slice_number is None:
+            return self.source, None
+        if not self.is_volume:
+            return self.source, slice_number + 1 if "NumberOfFrames" in self.source else None
+        shown = self.slice_sources[slice_number]
+        source = next(source for source in self.sources if source.SOPInstanceUID == shown.sop_instance_uid)
+        return source, shown.frame_number
+
+    @property
+    def picture_count(self) -> int:
+        """Return how many slices or frames the sources have."""
+        return len(self.slice_sources) or int(self.source.get("NumberOfFrames") or 1)
+
     @property
     def local_time(self) -> datetime:
         """`pinned_at` in the source's time zone (PS3.3 C.12.1.1.8), or as it is when none is stated."""
@@ -122,7 +150,7 @@ class ResultRequest:
 
 @dataclass(frozen=True)
 class ResultObject:
-    """One encoded SEG, SR or secondary capture: a complete Part 10 file in Explicit VR Little Endian."""
+    """One encoded SEG, SR, map or picture: a complete Part 10 file in Explicit VR Little Endian."""
 
     kind: ResultKind
     sop_class_uid: str
@@ -132,7 +160,7 @@ class ResultObject:
 
 
 def check_request(request: ResultRequest) -> None:
-    """Raise HeaderRefused or FindingRefused unless the findings can be stated on the source instances."""
+    """Raise HeaderRefused or FindingRefused unless what was concluded can be stated on the source instances."""
     for source in request.sources:
         missing = [keyword for keyword in REQUIRED_OF_SOURCE if not source.get(keyword)]
         if missing:
@@ -140,19 +168,47 @@ def check_request(request: ResultRequest) -> None:
                 f"source instance {source.get('SOPInstanceUID', '(no UID)')}: no {', '.join(missing)}; "
                 "results must refer to the instance they were made from; have the sender repair the header"
             )
-    axes = "(slices, rows, columns)" if request.is_volume else "(rows, columns)"
     for finding in request.findings:
-        if finding.mask.shape != request.mask_shape:
-            raise FindingRefused(
-                f"finding {finding.name}: its mask has shape {finding.mask.shape}, its source {request.mask_shape} "
-                f"{axes}; a model must return masks on the source grid"
-            )
-        if not finding.mask.any():
-            raise FindingRefused(
-                f"finding {finding.name}: its mask is empty; a model must leave out what it did not find"
-            )
+        _check_finding(finding, request)
+    for conclusion in request.conclusions:
+        _check_conclusion(conclusion, request)
     if request.picture is not None and request.picture.pixels.shape != request.mask_shape[-2:]:
         raise FindingRefused(
             f"key image: its picture has shape {request.picture.pixels.shape}, its source {request.mask_shape[-2:]} "
             "(rows, columns); a picture must show the source grid"
+        )
+
+
+def _check_finding(finding: Finding, request: ResultRequest) -> None:
+    axes = "(slices, rows, columns)" if request.is_volume else "(rows, columns)"
+    if finding.mask.shape != request.mask_shape:
+        raise FindingRefused(
+            f"finding {finding.name}: its mask has shape {finding.mask.shape}, its source {request.mask_shape} "
+            f"{axes}; a model must return masks on the source grid"
+        )
+    if not finding.mask.any():
+        raise FindingRefused(f"finding {finding.name}: its mask is empty; a model must leave out what it did not find")
+
+
+def _check_conclusion(conclusion: Conclusion, request: ResultRequest) -> None:
+    which = f"conclusion {conclusion.name}"
+    if bool(conclusion.choices) == (conclusion.measurement is not None):
+        raise FindingRefused(f"{which}: expected either classes or a number; a model must conclude one of them")
+    probabilities = [choice.probability for choice in conclusion.choices]
+    if probabilities and not (min(probabilities) >= 0 and abs(sum(probabilities) - 1) <= SUM_WITHIN):
+        raise FindingRefused(
+            f"{which}: its probabilities are {probabilities}, expected some of 0 or more that sum to 1; a model must "
+            "return a probability for every class"
+        )
+    if probabilities != sorted(probabilities, reverse=True):
+        raise FindingRefused(f"{which}: its probabilities are {probabilities}, expected the most probable class first")
+    if conclusion.measurement is not None:
+        value, (low, high) = conclusion.measurement.value, conclusion.measurement.interval or (-math.inf, math.inf)
+        if not (math.isfinite(value) and low <= value <= high):
+            raise FindingRefused(f"{which}: it is {value}, expected a number within its interval of {low} to {high}")
+    number = conclusion.slice_number
+    if number is not None and not 0 <= number < request.picture_count:
+        raise FindingRefused(
+            f"{which}: it is shown by slice {number}, expected one of 0 to {request.picture_count - 1}; a model must "
+            "name a slice of its source"
         )

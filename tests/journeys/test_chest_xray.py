@@ -186,7 +186,7 @@ def test_what_does_not_fit_is_kept_and_says_why_it_was_not_analysed(
 def test_the_mask_in_the_pacs_is_the_networks_mask_pixel_for_pixel(journey: Journey, word: str) -> None:
     model = Catalog([bundled_models()])["chest_dx_lungs"]
     network = Network(model)
-    expected = analyse({"image": [journey.sent[word]]}, model, network.predict).findings
+    expected = analyse({"image": [journey.sent[word]]}, model, network.predict).description.findings
     segments = read_segments(journey.segmentation(word))
     assert [segment.label for segment in segments] == [finding.label for finding in expected]
     for segment, finding in zip(segments, expected, strict=True):

@@ -181,8 +181,8 @@ def test_the_masks_in_the_pacs_are_the_networks_masks_voxel_for_voxel(journey: J
     analysis = analyse({role: kept}, model, Network(model).predict)
     (segmentation,) = [d for d in journey.returned(word) if d.SOPClassUID == SegmentationStorage]
     segments = read_volume_segments(segmentation, analysis.image.sources)
-    assert [segment.label for segment in segments] == [finding.label for finding in analysis.findings]
-    for segment, finding in zip(segments, analysis.findings, strict=True):
+    assert [segment.label for segment in segments] == [finding.label for finding in analysis.description.findings]
+    for segment, finding in zip(segments, analysis.description.findings, strict=True):
         np.testing.assert_array_equal(segment.mask, finding.mask)
         assert segment.mask.any()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from builders import write
+from results.conclusion_requests import on_opt, on_series
 from results.lung_requests import encode_results, two_lungs, unsided_lungs
 from results.volume_requests import real_series, two_sides
 
@@ -52,3 +53,14 @@ def test_results_of_a_radiograph_are_drawn(shared: Path, tmp_path: Path, make: C
 def test_results_of_a_volume_are_drawn(shared: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "study"
     show(two_sides(real_series(shared, name, folder)), folder, shared)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("make", [on_series, on_opt])
+def test_conclusions_are_drawn(shared: Path, tmp_path: Path, make: Callable[[], ResultRequest]) -> None:
+    made = make()
+    folder = tmp_path / "study"
+    for source in made.sources:
+        write(source, folder)
+    show(made, folder, shared)

@@ -9,15 +9,20 @@ import numpy as np
 import pytest
 from builders import chest_dx
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom.dataset import Dataset
+from results.conclusion_requests import on_opt, sex, tumour_type
 from results.lung_requests import encoded, finding, request, two_lungs
 from results.volume_requests import ORIENTATIONS, enhanced_series, mr_series, two_sides, volume_of
 
 from node.errors import FindingRefused
+from node.imaging.image import PlanarImage
+from node.imaging.ophthalmic import PlanarFrames
 from node.imaging.volume import Unit, Volume
 from node.results.encode import encode_results
-from node.results.key_image import picture_of_volume
-from node.results.overlay import LINE_PIXELS, MARGIN, Overlay, draw_overlays
+from node.results.key_image import picture_of, picture_of_volume
+from node.results.legend import BAR, BAR_GROUND, LINE_PIXELS, MARGIN, Line, draw_legend
+from node.results.overlay import Overlay, draw_overlays
 from node.results.request import KeyPicture, ResultKind, ResultRequest
 from node.vocabulary import Finding
 
@@ -47,7 +52,7 @@ def pictured(sources: list[Dataset]) -> ResultRequest:
 
 
 def test_a_finding_is_drawn_where_its_mask_is() -> None:
-    drawn = draw_overlays(dark(), (1, 1), [Overlay("Lung.", square(), ORANGE)], "")
+    drawn = draw_overlays(dark(), (1, 1), [Overlay("Lung.", square(), ORANGE)], [])
     picture = drawn[HEAD : HEAD + 500]
     assert picture.shape == (500, 1000, 3)
     rows, columns = np.nonzero(picture.any(axis=-1))
@@ -57,13 +62,13 @@ def test_a_finding_is_drawn_where_its_mask_is() -> None:
 
 
 def test_pixels_that_are_not_square_are_drawn_in_their_true_shape() -> None:
-    drawn = draw_overlays(dark(), (3, 1), [Overlay("Lung.", square(), ORANGE)], "")
+    drawn = draw_overlays(dark(), (3, 1), [Overlay("Lung.", square(), ORANGE)], [])
     rows, columns = np.nonzero(drawn[HEAD : HEAD + 1000].any(axis=-1))
     assert rows.max() + 1 - rows.min() == pytest.approx((columns.max() + 1 - columns.min()), abs=2)
 
 
 def test_a_long_sentence_is_broken_into_lines_that_fit() -> None:
-    short, long = (draw_overlays(dark(), (1, 1), [Overlay("Lung " * count, square(), ORANGE)], "") for count in (2, 60))
+    short, long = (draw_overlays(dark(), (1, 1), [Overlay("Lung " * count, square(), ORANGE)], []) for count in (2, 60))
     assert long.shape[0] > short.shape[0]
     assert not long[:, -MARGIN:].any(axis=-1)[HEAD + 500 :].any()
 
@@ -95,6 +100,56 @@ def test_a_key_image_names_the_slice_it_shows(sources: list[Dataset]) -> None:
     (reference,) = encoded(made)[ResultKind.KEY_IMAGE].SourceImageSequence
     assert reference.ReferencedSOPInstanceUID == shown.sop_instance_uid
     assert reference.get("ReferencedFrameNumber") == shown.frame_number
+
+
+def coloured(legend: Image.Image, colour: tuple[int, int, int]) -> list[int]:
+    """Return how many pixels of the colour each row has, rows without it left out."""
+    per_row = (np.asarray(legend) == colour).all(axis=-1).sum(axis=1)
+    return per_row[per_row > 0].tolist()
+
+
+def test_a_bar_is_as_long_as_the_probability() -> None:
+    half, whole = (coloured(draw_legend([Line("Glioma", share=share)], 800), BAR)[0] for share in (0.5, 1.0))
+    assert half == pytest.approx(whole / 2, abs=1)
+
+
+def test_a_class_that_is_impossible_has_no_bar() -> None:
+    legend = draw_legend([Line("Glioma", share=0.0)], 800)
+    assert coloured(legend, BAR) == []
+    assert coloured(legend, BAR_GROUND) != []
+
+
+def test_bars_begin_below_each_other_however_long_their_names_are() -> None:
+    legend = draw_legend([Line("Glioma", share=0.7), Line("Pituitary tumour", share=0.7)], 800)
+    assert len(set(coloured(legend, BAR))) == 1
+
+
+def test_a_long_name_leaves_half_the_width_to_its_bar() -> None:
+    legend = draw_legend([Line("Pituitary " * 20, share=1.0)], 800)
+    assert coloured(legend, BAR)[0] > 300
+
+
+def test_the_key_image_of_a_classification_has_a_bar_for_every_class() -> None:
+    pixels = encoded(on_opt())[ResultKind.KEY_IMAGE].pixel_array
+    bars = coloured(Image.fromarray(pixels), BAR)
+    longest, shortest = max(bars), min(bars)
+    assert longest / shortest == pytest.approx(9, rel=0.05)
+
+
+def test_the_picture_of_a_conclusion_is_the_slice_it_names() -> None:
+    volume = volume_for(mr_series(ORIENTATIONS["axial"]))
+    assert picture_of(volume, [], [sex(), tumour_type(4)]).slice_number == 4
+    assert picture_of(volume, [], [sex()]).slice_number == 2
+
+
+def test_the_picture_of_a_planar_image_is_all_of_it_or_the_frame_that_is_named() -> None:
+    image = PlanarImage(dark(), np.zeros((50, 100), dtype=bool))
+    assert picture_of(image, [], [sex()]).slice_number is None
+    others = [replace(image, pixels=image.pixels + number / 10) for number in range(4)]
+    frames = PlanarFrames(image.pixels, image.padding, frames=tuple(others))
+    picture = picture_of(frames, [], [tumour_type(3)])
+    assert picture.slice_number == 3
+    np.testing.assert_array_equal(picture.pixels, others[3].pixels)
 
 
 def test_a_key_image_says_what_it_is(shared: Path) -> None:

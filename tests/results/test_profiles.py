@@ -20,7 +20,9 @@ def test_an_archive_gets_everything() -> None:
 
 def test_a_viewer_gets_no_report_without_outlines_which_it_would_show_as_an_empty_viewport() -> None:
     assert ResultKind.MEASUREMENT_REPORT not in kinds_for(ResultProfile.OHIF)
-    assert {ResultKind.SEGMENTATION, ResultKind.CONTOUR_REPORT} <= kinds_for(ResultProfile.OHIF)
+    assert ResultKind.CONCLUSION_REPORT not in kinds_for(ResultProfile.OHIF)
+    drawn = {ResultKind.SEGMENTATION, ResultKind.CONTOUR_REPORT, ResultKind.FRAME_REPORT}
+    assert drawn <= kinds_for(ResultProfile.OHIF)
 
 
 def test_a_destination_for_pictures_and_text_gets_no_segmentation() -> None:

@@ -12,6 +12,7 @@ import pytest
 import SimpleITK
 from builders import write
 from pydicom import dcmwrite
+from results.conclusion_requests import ON_EVERYTHING
 from results.lung_requests import encode_results, found_on, nothing_found, two_lungs, unsided_lungs
 from results.volume_requests import ORIENTATIONS, REAL_SERIES, enhanced_series, mr_series, real_series, two_sides
 
@@ -27,6 +28,7 @@ MADE_VOLUMES = {
     "slanted_mr": mr_series(ORIENTATIONS["oblique"]),
     "enhanced_ct": enhanced_series(ORIENTATIONS["coronal"]),
 }
+CONCLUSIONS = {f"conclusion_on_{name}": make for name, make in ON_EVERYTHING.items()}
 VALIDATOR_IS_MISSING = 3
 
 # A real series whose UIDs begin with 0.0, which its results must copy.
@@ -57,6 +59,11 @@ def verdict(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> list[list
         store(two_sides(sources), root / name)
         for number, source in enumerate(sources):
             dcmwrite(root / name / f"source_{number}.dcm", source, enforce_file_format=True)
+    for name, make_conclusion in CONCLUSIONS.items():
+        made = make_conclusion()
+        store(made, root / name)
+        for number, source in enumerate(made.sources):
+            dcmwrite(root / name / f"source_{number}.dcm", source, enforce_file_format=True)
     run = subprocess.run(
         [sys.executable, shared / "tools/check_objects", root, "--all"], capture_output=True, text=True, check=False
     )
@@ -66,7 +73,7 @@ def verdict(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> list[list
     return [line.split("\t") for line in run.stdout.splitlines() if line.count("\t") == 3]
 
 
-@pytest.mark.parametrize("case", [*WRAPPED, *REAL_FILES, *REAL_SERIES, *MADE_VOLUMES])
+@pytest.mark.parametrize("case", [*WRAPPED, *REAL_FILES, *REAL_SERIES, *MADE_VOLUMES, *CONCLUSIONS])
 def test_the_validators_find_no_error_in_the_results(verdict: list[list[str]], case: str) -> None:
     named = {f"{case}/{kind}.dcm" for kind in ResultKind}
     errors = [line for line in verdict if line[0] in named and line[2] == "ERROR"]
