@@ -33,9 +33,9 @@ from node.studies.intervention import (
 )
 from node.studies.overview import describe_study, list_deliveries, list_studies
 from node.studies.rehearsal import AssumedSender
+from node.training_verbs import bench, evaluate, train
 from node.vocabulary import PeerAddress
 
-COMMITTED_SEED = 20261120  # repeats the weights that come with radnode
 CONFIG_FILES = ("node.toml", "peers.toml", "routes.toml")
 
 
@@ -65,6 +65,11 @@ _folder = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.version_option(version("radnode"), prog_name="radnode")
 def main() -> None:
     """A DICOM node that runs trained networks on the studies it receives and sends SEG and SR back."""
+
+
+main.add_command(train)
+main.add_command(evaluate)
+main.add_command(bench)
 
 
 @main.command()
@@ -312,27 +317,6 @@ def send(
     )
     if not show_answers(calling_ae_title, receiver, find_instances(folder)):
         raise click.exceptions.Exit(1)
-
-
-@main.command()
-@click.argument("name")
-@click.option("--data", type=_folder, required=True, help="The folder of training data; see the model's card.")
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Where checkpoints, logs, weights and the evaluation go.",
-)
-@click.option("--epochs", type=click.IntRange(1), help="How many epochs.  [default: the model's own]")
-@click.option("--seed", type=int, default=COMMITTED_SEED, show_default=True, help="The seed of every random choice.")
-@click.option("--resume/--restart", default=True, show_default=True, help="Go on from a checkpoint in --output.")
-@click.option("--folder", "folders", type=_folder, multiple=True, help="A further folder that holds model folders.")
-def train(name: str, folders: tuple[Path, ...], **how: Any) -> None:
-    """Train the model called NAME from scratch, as its committed weights were made."""
-    from node.training.command import train_model
-
-    model = Catalog([bundled_models(), *folders])[name]
-    click.echo(f"wrote {train_model(model.folder, how.pop('data'), how.pop('output'), **how)}")
 
 
 @main.command()

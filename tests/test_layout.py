@@ -22,10 +22,9 @@ LIBRARY_HOMES = {
     "sqlalchemy": {"database", "studies", "jobs", "delivery", "inference"},
     "SimpleITK": {"imaging", "training", "models"},
     "tensorflow": {"inference", "training", "models"},
-    "keras": {"inference", "training", "models"},
+    "keras": {"inference", "networks", "training", "models"},
     "highdicom": {"results"},
 }
-KERAS_FILES_OF_A_MODEL = {"architecture.py", "train.py", "evaluate.py"}
 
 
 def modules() -> list[Path]:
@@ -46,6 +45,21 @@ def imports_of(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in statement.names)
         elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
             yield statement.module
+
+
+def siblings_of(path: Path) -> set[Path]:
+    """Return the module and every module of its folder that it imports, also through another."""
+    found, pending = set(), [path]
+    while pending:
+        module = pending.pop()
+        if module not in found and module.is_file():
+            found.add(module)
+            pending += [
+                module.with_name(f"{statement.module}.py")
+                for statement in ast.walk(ast.parse(module.read_text()))
+                if isinstance(statement, ast.ImportFrom) and statement.module and statement.level == 1
+            ]
+    return found
 
 
 def run_python(code: str) -> str:
@@ -73,9 +87,10 @@ def test_each_large_library_has_its_homes(library: str) -> None:
 def test_what_serving_needs_of_a_model_imports_no_keras() -> None:
     strangers = {
         str(path.relative_to(REPOSITORY))
-        for path in (REPOSITORY / "models").rglob("*.py")
+        for preprocess in (REPOSITORY / "models").glob("*/preprocess.py")
+        for path in siblings_of(preprocess)
         for name in imports_of(path)
-        if name.split(".")[0] in {"keras", "tensorflow"} and path.name not in KERAS_FILES_OF_A_MODEL
+        if name.split(".")[0] in {"keras", "tensorflow"}
     }
     assert not strangers
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from node.imaging.volume import Volume
-from node.training.evaluation import NETWORK, Case, Evaluation
+from node.training.comparison import NETWORK, Case
+from node.training.evaluation import compare_masks, mask_case
 from node.training.evaluation_report import Circumstances, write_evaluation
 from node.training.samples import Sample, Split
 from node.training.scores import score
@@ -55,7 +56,7 @@ def evaluate(data: Path, weights: Path, split: Split, day: date) -> Path:
     )
     if split is Split.TEST:
         write_agreement(data, predict, weights.parent)
-    return write_evaluation(Evaluation(cases), circumstances, weights.parent)
+    return write_evaluation(compare_masks(cases), circumstances, weights.parent)
 
 
 def load_network(weights: Path) -> Predict:
@@ -86,4 +87,4 @@ def _score_phantom(patient: int, protocol: Protocol, split: Split, methods: Mapp
     group = "lungs" if lungs_cm3 >= LEAST_LUNGS_CM3 else f"less than {LEAST_LUNGS_CM3:.0f} cm³ of lung"
     sample = Sample(f"phantom {patient}", str(patient), Path(), (), split, group=group)
     truth = scan.lungs.astype(np.float32)
-    return Case(sample, {name: score(truth, find(scan.volume)) for name, find in methods.items()})
+    return mask_case(sample, {name: score(truth, find(scan.volume)) for name, find in methods.items()})

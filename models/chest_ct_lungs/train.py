@@ -9,10 +9,11 @@ import keras
 import numpy as np
 
 from node.training.augmentation import Augmentation
-from node.training.batches import Dealing, LabelledPictures
-from node.training.fit import Pictures, Schedule, fit
+from node.training.batches import AugmentedBatches, Dealing, LabelledPictures
+from node.training.fit import Material, fit
 from node.training.losses import dice_and_cross_entropy
 from node.training.options import TrainingOptions
+from node.training.schedule import Schedule
 
 from .architecture import build
 from .phantoms import draw_phantom
@@ -41,17 +42,19 @@ def train(data: Path, output: Path, options: TrainingOptions) -> Path:  # noqa: 
     Every series in `data` is kept for testing: nothing of it is read here.
     """
     keras.utils.set_random_seed(options.seed)
-    pictures = Pictures(
-        train=draw_slices(TRAINING), validation=draw_slices(VALIDATION), limits=AUGMENTATION
+    pictures, validation = draw_slices(TRAINING), draw_slices(VALIDATION)
+    dealing = Dealing(batch_size=BATCH_SIZE, repeats=1, seed=options.seed)
+    material = Material(
+        AugmentedBatches(pictures, AUGMENTATION, dealing), (validation.pictures, validation.truths)
     )
     schedule = Schedule(
         epochs=options.epochs or EPOCHS,
-        dealing=Dealing(batch_size=BATCH_SIZE, repeats=1, seed=options.seed),
         learning_rate=2e-3,
         warm_up=1,
         loss=dice_and_cross_entropy,
+        validation_batch=BATCH_SIZE,
     )
-    return fit(build(), pictures, schedule, output, options.resume)
+    return fit(build(), material, schedule, output, options.resume)
 
 
 def draw_slices(patients: Sequence[int], slices: int = SLICES) -> LabelledPictures:

@@ -9,9 +9,10 @@ import numpy as np
 
 from node.imaging.resample import letterbox
 from node.training.augmentation import Augmentation
-from node.training.batches import Dealing, LabelledPictures
-from node.training.fit import Pictures, Schedule, fit
-from node.training.options import TrainingOptions
+from node.training.batches import AugmentedBatches, Dealing, DrawnBatches, LabelledPictures
+from node.training.fit import Material, fit
+from node.training.options import SERVED, TrainingOptions
+from node.training.precision import build_in_bfloat16
 from node.training.readers import choose, read_samples
 from node.training.samples import (
     BACKGROUND,
@@ -23,8 +24,10 @@ from node.training.samples import (
     read_picture,
     read_truth,
 )
+from node.training.schedule import Schedule
+from node.vocabulary import Pixels
 
-from .architecture import build
+from .architecture import VARIANTS, build
 from .preprocess import BLACK, SIZE, prepare
 
 # Pictures under a licence that forbids commercial use never enter the weights.
@@ -35,6 +38,11 @@ BATCH_SIZE = 4
 REPEATS = 4
 AUGMENTATION = Augmentation(black=BLACK, white=1.0)
 
+# The tutorial shows every picture as it is, once an epoch.
+TUTORIAL_EPOCHS = 30
+TUTORIAL_BATCH_SIZE = 2
+TUTORIAL_LEARNING_RATE = 1e-5
+
 
 def train(data: Path, output: Path, options: TrainingOptions) -> Path:
     """Train on the folder `data` and return the weights file best on its validation split.
@@ -44,16 +52,31 @@ def train(data: Path, output: Path, options: TrainingOptions) -> Path:
     """
     keras.utils.set_random_seed(options.seed)
     samples = read_samples(data)
-    pictures = Pictures(
-        train=prepare_all(choose(samples, Split.TRAIN, LICENCES)),
-        validation=prepare_all(choose(samples, Split.VALIDATION, LICENCES)),
-        limits=AUGMENTATION,
-    )
+    pictures = prepare_all(choose(samples, Split.TRAIN, LICENCES))
+    validation = prepare_all(choose(samples, Split.VALIDATION, LICENCES))
+    measured = (validation.pictures, validation.truths)
+    if options.variant != SERVED:
+        return _train_tutorial(pictures, measured, output, options)
+    dealing = Dealing(batch_size=BATCH_SIZE, repeats=REPEATS, seed=options.seed)
+    material = Material(AugmentedBatches(pictures, AUGMENTATION, dealing), measured)
+    schedule = Schedule(epochs=options.epochs or EPOCHS, validation_batch=BATCH_SIZE)
+    return fit(build(), material, schedule, output, options.resume)
+
+
+def _train_tutorial(
+    pictures: LabelledPictures, measured: tuple[Pixels, Pixels], output: Path, options: TrainingOptions
+) -> Path:
+    """Train the tutorial's network by its recipe: batches of two, a constant rate of 1e-5, nothing varied."""
+    dealing = Dealing(batch_size=TUTORIAL_BATCH_SIZE, repeats=1, seed=options.seed)
+    batches = DrawnBatches(lambda index, _: (pictures.pictures[index], pictures.truths[index]), len(pictures), dealing)
     schedule = Schedule(
-        epochs=options.epochs or EPOCHS,
-        dealing=Dealing(batch_size=BATCH_SIZE, repeats=REPEATS, seed=options.seed),
+        epochs=options.epochs or TUTORIAL_EPOCHS,
+        learning_rate=TUTORIAL_LEARNING_RATE,
+        last_learning_rate=TUTORIAL_LEARNING_RATE,
+        warm_up=0,
+        validation_batch=TUTORIAL_BATCH_SIZE,
     )
-    return fit(build(), pictures, schedule, output, options.resume)
+    return fit(build_in_bfloat16(VARIANTS[options.variant]), Material(batches, measured), schedule, output, options.resume)
 
 
 def prepare_all(samples: list[Sample]) -> LabelledPictures:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-WATCHED = "val_dice"
+LOG = "epochs.csv"
 
 
 class EpochLog(keras.callbacks.Callback):
@@ -28,13 +28,20 @@ class EpochLog(keras.callbacks.Callback):
             writer.writerow(row)
 
 
-def best_epoch(log: Path) -> tuple[int, float] | None:
-    """Return the first epoch with the best Dice on validation, and that Dice; None before any epoch."""
+def read_log(log: Path) -> list[dict[str, float]]:
+    """Return the rows of a table by column name, none before any epoch; a repeated epoch counts once."""
     if not log.is_file():
-        return None
+        return []
     with log.open(newline="", encoding="utf-8") as opened:
-        scores = {int(row["epoch"]): float(row[WATCHED]) for row in csv.DictReader(opened)}
-    if not scores:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(opened)]
+    return list({row["epoch"]: row for row in rows}.values())
+
+
+def best_epoch(log: Path, watched: str, higher_is_better: bool = True) -> tuple[int, float] | None:
+    """Return the first epoch with the best value in the column `watched`, and that value; None before any."""
+    rows = read_log(log)
+    if not rows:
         return None
-    epoch = max(scores, key=lambda number: (scores[number], -number))
-    return epoch, scores[epoch]
+    sign = 1.0 if higher_is_better else -1.0
+    best = max(rows, key=lambda row: (sign * row[watched], -row["epoch"]))
+    return int(best["epoch"]), best[watched]

@@ -3,103 +3,101 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import closing
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from node.clock import SystemClock
-from node.training.augmentation import Augmentation
-from node.training.batches import AugmentedBatches, Dealing, LabelledPictures
-from node.training.epoch_log import WATCHED, EpochLog, best_epoch
-from node.training.losses import dice, dice_loss, iou, precision, recall
+from node.training.averaging import AveragedWeights
+from node.training.batches import EpochBatches
+from node.training.epoch_log import LOG, EpochLog, best_epoch, read_log
 from node.training.progress import ProgressBar
+from node.training.schedule import Schedule
 from node.training.tensorboard import EventLog
 
 BEST_WEIGHTS = "best.weights.h5"
-LOG = "epochs.csv"
-Loss = Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]
+BACKUP = "backup"
+CHECKPOINT = "training_metadata.json"  # Keras writes it last, beside the weights to continue from
+Judged = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to train; the learning rate rises for `warm_up` epochs, then falls as a cosine.
+class Material:
+    """What training may see: `batches` to learn from, and `validation`, arrays (inputs, targets) or batches."""
 
-    Training ends early when `patience` epochs passed without a better Dice on the validation split.
-    """
-
-    epochs: int
-    dealing: Dealing
-    learning_rate: float = 1e-3
-    last_learning_rate: float = 1e-5
-    warm_up: int = 3
-    patience: int = 30
-    loss: Loss = dice_loss
-
-    def learning_rate_at(self, epoch: int) -> float:
-        """Return the learning rate of an epoch, counted from 0."""
-        if epoch < self.warm_up:
-            return self.learning_rate * (epoch + 1) / (self.warm_up + 1)
-        gone = (epoch - self.warm_up) / max(1, self.epochs - self.warm_up)
-        share = 0.5 * (1.0 + math.cos(math.pi * min(1.0, gone)))
-        return self.last_learning_rate + share * (self.learning_rate - self.last_learning_rate)
+    batches: EpochBatches
+    validation: tuple[Any, Any] | keras.utils.PyDataset
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """The two splits that training may see, and how far the first is varied."""
-
-    train: LabelledPictures
-    validation: LabelledPictures
-    limits: Augmentation
-
-
-def fit(model: keras.Model, pictures: Pictures, schedule: Schedule, output: Path, resume: bool) -> Path:
+def fit(model: keras.Model, material: Material, schedule: Schedule, output: Path, resume: bool) -> Path:
     """Train with Adam, and return the file of the weights best on validation.
 
     `output` receives these weights, `epochs.csv` and `tensorboard/`; while training goes on also
-    `backup/`, from which `resume` continues as if it had never stopped.
+    `backup/`, from which `resume` continues as if it had never stopped. To resume a training that had
+    come to its end returns what it left.
     """
     output.mkdir(parents=True, exist_ok=True)
-    if not resume:
+    if resume and _is_finished(output, schedule):
+        return output / BEST_WEIGHTS
+    if not (resume and (output / BACKUP / CHECKPOINT).is_file()):
         _forget(output)
-    batches = AugmentedBatches(pictures.train, pictures.limits, schedule.dealing)
-    model.compile(
-        keras.optimizers.Adam(schedule.learning_rate),
-        loss=schedule.loss,
-        metrics=[dice, iou, recall, precision],
-        jit_compile=False,
-    )
-    with closing(ProgressBar(schedule.epochs)) as bar:
+    model.compile(_optimizer(model, schedule), loss=schedule.loss, metrics=list(schedule.metrics), jit_compile=False)
+    validation_batch = schedule.validation_batch if isinstance(material.validation, tuple) else None
+    with closing(ProgressBar(schedule.epochs, schedule.watched)) as bar:
         model.fit(
-            batches,
-            validation_data=(pictures.validation.pictures, pictures.validation.truths),
-            validation_batch_size=schedule.dealing.batch_size,
+            material.batches,
+            validation_data=material.validation,
+            validation_batch_size=validation_batch,
             epochs=schedule.epochs,
             shuffle=False,
-            callbacks=[*_callbacks(batches, schedule, output), bar],
+            callbacks=[*_callbacks(material.batches, schedule, output), bar],
             verbose=0,
         )
     return output / BEST_WEIGHTS
 
 
-def _callbacks(batches: AugmentedBatches, schedule: Schedule, output: Path) -> list[keras.callbacks.Callback]:
+def _optimizer(model: keras.Model, schedule: Schedule) -> keras.optimizers.Optimizer:
+    """Return Adam, with decoupled weight decay on kernels where it is asked for."""
+    if not schedule.weight_decay:
+        return keras.optimizers.Adam(schedule.learning_rate)
+    optimizer = keras.optimizers.AdamW(schedule.learning_rate, weight_decay=schedule.weight_decay)
+    optimizer.exclude_from_weight_decay([weight for weight in model.trainable_weights if len(weight.shape) < 2])
+    return optimizer
+
+
+def _callbacks(batches: EpochBatches, schedule: Schedule, output: Path) -> list[keras.callbacks.Callback]:
+    """Return what happens around epochs; the means are kept before the checkpoint that belongs to them."""
+    averages = None if schedule.averaging is None else AveragedWeights(schedule.averaging, output / BACKUP)
     return [
         _SetEpoch(batches),
         keras.callbacks.LearningRateScheduler(lambda epoch, _: schedule.learning_rate_at(epoch)),
-        _KeepBest(output, schedule.patience),
+        *([averages] if averages else []),
+        _KeepBest(output, schedule, averages.in_place if averages else nullcontext),
         EpochLog(output / LOG),
         EventLog(output / "tensorboard", SystemClock()),
-        keras.callbacks.BackupAndRestore(str(output / "backup")),
+        keras.callbacks.BackupAndRestore(str(output / BACKUP)),
     ]
+
+
+def _is_finished(output: Path, schedule: Schedule) -> bool:
+    """Say whether a training in this folder went through its epochs, or stopped because it no longer improved."""
+    best = best_epoch(output / LOG, schedule.watched, schedule.higher_is_better)
+    if best is None or (output / BACKUP / CHECKPOINT).is_file() or not (output / BEST_WEIGHTS).is_file():
+        return False
+    last = int(read_log(output / LOG)[-1]["epoch"])
+    return last + 1 >= schedule.epochs or last - best[0] >= schedule.patience
 
 
 def _forget(output: Path) -> None:
     """Remove what an earlier training left, so that nothing of it is continued."""
-    for name in (BEST_WEIGHTS, LOG, "backup/latest.weights.h5", "backup/training_metadata.json"):
+    for name in (BEST_WEIGHTS, LOG):
         (output / name).unlink(missing_ok=True)
+    shutil.rmtree(output / BACKUP, ignore_errors=True)
 
 
 class _SetEpoch(keras.callbacks.Callback):
@@ -108,14 +106,14 @@ class _SetEpoch(keras.callbacks.Callback):
     Keras keeps no dropout state with the weights. Dropout draws once for each batch.
     """
 
-    def __init__(self, batches: AugmentedBatches) -> None:
+    def __init__(self, batches: EpochBatches) -> None:
         super().__init__()
         self._batches = batches
 
     def on_epoch_begin(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
         """Set what is drawn in this epoch."""
         self._batches.epoch = epoch
-        for layer in self.model.layers:
+        for layer in _layers_of(self.model):
             if hasattr(layer, "seed_generator"):
                 state = layer.seed_generator.state
                 state.assign([state[0], epoch * len(self._batches)])
@@ -124,22 +122,40 @@ class _SetEpoch(keras.callbacks.Callback):
 class _KeepBest(keras.callbacks.Callback):
     """Writes the weights whenever validation improves, and stops when it no longer does.
 
-    What was best so far comes from the log, so it outlives an interruption.
+    What was best so far comes from the log, so it outlives an interruption. Inside `judged` the model
+    has the weights that validation saw.
     """
 
-    def __init__(self, output: Path, patience: int) -> None:
+    def __init__(self, output: Path, schedule: Schedule, judged: Judged) -> None:
         super().__init__()
-        self._output = output
-        self._patience = patience
-        self._epoch, self._score = best_epoch(output / LOG) or (-1, -math.inf)
+        self._file = output / BEST_WEIGHTS
+        self._watched = schedule.watched
+        self._patience = schedule.patience
+        self._judged = judged
+        self._sign = 1.0 if schedule.higher_is_better else -1.0
+        epoch, score = best_epoch(output / LOG, schedule.watched, schedule.higher_is_better) or (-1, -math.inf)
+        self._epoch, self._score = epoch, self._sign * score if epoch >= 0 else -math.inf
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keep these weights if they are the best so far; stop if none were for long."""
-        score = float((logs or {})[WATCHED])
+        score = self._sign * float((logs or {})[self._watched])
         if score > self._score:
             self._epoch, self._score = epoch, score
-            # A model that was never compiled saves no optimizer state, which would triple the file.
-            bare = keras.Model(self.model.inputs, self.model.outputs)
-            bare.save_weights(self._output / BEST_WEIGHTS, overwrite=True)
+            with self._judged():
+                self._save()
         elif epoch - self._epoch >= self._patience:
             self.model.stop_training = True
+
+    def _save(self) -> None:
+        # A model that was never compiled saves no optimizer state, which would triple the file.
+        bare = keras.Model(self.model.inputs, self.model.outputs)
+        bare.save_weights(self._file, overwrite=True)
+
+
+def _layers_of(model: keras.Model) -> Iterator[keras.Layer]:
+    """Yield the layers of a model and of the models in it."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers_of(layer)
+        else:
+            yield layer

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SERVED = "served"
+
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train: `epochs` None takes the model's own number; `resume` continues an interrupted run."""
+    """How to train: `epochs` None takes the model's own number; `resume` continues an interrupted run.
+
+    `variant` is `SERVED`, the network that the node runs, or a key of `VARIANTS` in the model's
+    `architecture.py`, such as "tutorial".
+    """
 
     epochs: int | None = None
     seed: int = 20261120
     resume: bool = False
+    variant: str = SERVED

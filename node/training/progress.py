@@ -8,10 +8,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """A bar over the epochs with the Dice of both splits."""
+    """A bar over the epochs with the remaining time, the loss and the score that is watched."""
 
-    def __init__(self, epochs: int, console: Console | None = None) -> None:
+    def __init__(self, epochs: int, watched: str, console: Console | None = None) -> None:
         super().__init__()
+        self._watched = watched
         self._console = console or Console()
         self._bar = Progress(
             TextColumn("epoch"),
@@ -31,7 +32,8 @@ class ProgressBar(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Advance the bar, or print a line where there is no terminal."""
         scores = logs or {}
-        text = f"Dice {scores['dice']:.4f}, on validation {scores['val_dice']:.4f}"
+        shown = dict.fromkeys(("loss", self._watched.removeprefix("val_"), "val_loss", self._watched))
+        text = ", ".join(f"{name} {scores[name]:.4f}" for name in shown if name in scores)
         self._bar.update(self._task, completed=epoch + 1, description=text)
         if not self._console.is_terminal:
             self._console.print(f"epoch {epoch + 1}: {text}", highlight=False)

@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 
 from node.training.augmentation import Augmentation
-from node.training.batches import Dealing, LabelledPictures
-from node.training.epoch_log import best_epoch
-from node.training.fit import BEST_WEIGHTS, Pictures, Schedule, fit
+from node.training.batches import AugmentedBatches, Dealing, EpochBatches, LabelledPictures
+from node.training.epoch_log import best_epoch, read_log
+from node.training.fit import BEST_WEIGHTS, Material, fit
+from node.training.schedule import Schedule
 
 # Keras 3.15 hands its variables to h5py in a way that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-SCHEDULE = Schedule(epochs=3, dealing=Dealing(batch_size=2, repeats=1, seed=11), learning_rate=0.02)
+DEALING = Dealing(batch_size=2, repeats=1, seed=11)
+SCHEDULE = Schedule(epochs=3, learning_rate=0.02, validation_batch=2)
 
 
 def small_network() -> keras.Model:
@@ -43,7 +45,12 @@ def bright_squares(count: int, seed: int) -> LabelledPictures:
     return LabelledPictures(np.clip(truths * 1.2 - 0.6 + noise, -1, 1), truths)
 
 
-PICTURES = Pictures(bright_squares(6, 1), bright_squares(4, 2), Augmentation(black=-1.0, white=1.0))
+VALIDATION = bright_squares(4, 2)
+
+
+def material() -> Material:
+    batches = AugmentedBatches(bright_squares(6, 1), Augmentation(black=-1.0, white=1.0), DEALING)
+    return Material(batches, (VALIDATION.pictures, VALIDATION.truths))
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
@@ -78,7 +85,7 @@ def cut_after(epoch: int, schedule: Schedule) -> Schedule:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the output folder of a training that nothing interrupted."""
     output = tmp_path_factory.mktemp("whole")
-    fit(small_network(), PICTURES, SCHEDULE, output, resume=False)
+    fit(small_network(), material(), SCHEDULE, output, resume=False)
     return output
 
 
@@ -88,24 +95,25 @@ def epochs_in(output: Path) -> list[str]:
 
 def test_a_training_interrupted_and_resumed_ends_with_the_same_weights(whole: Path, tmp_path: Path) -> None:
     with pytest.raises(PowerCut):
-        fit(small_network(), PICTURES, cut_after(0, SCHEDULE), tmp_path, resume=False)
-    resumed = fit(small_network(), PICTURES, SCHEDULE, tmp_path, resume=True)
+        fit(small_network(), material(), cut_after(0, SCHEDULE), tmp_path, resume=False)
+    resumed = fit(small_network(), material(), SCHEDULE, tmp_path, resume=True)
 
     expected, found = read_weights(whole / resumed.name), read_weights(resumed)
     assert expected.keys() == found.keys()
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
     assert epochs_in(tmp_path) == ["0", "1", "2"]
-    assert best_epoch(tmp_path / "epochs.csv") == pytest.approx(best_epoch(whole / "epochs.csv"))
+    best = best_epoch(whole / "epochs.csv", "val_dice")
+    assert best_epoch(tmp_path / "epochs.csv", "val_dice") == pytest.approx(best)
 
 
 def test_the_weights_kept_are_those_of_the_best_epoch_and_hold_no_optimizer(whole: Path) -> None:
-    best = best_epoch(whole / "epochs.csv")
+    best = best_epoch(whole / "epochs.csv", "val_dice")
     assert best is not None
     network = small_network()
     network.load_weights(whole / BEST_WEIGHTS)
-    found = np.asarray(network(PICTURES.validation.pictures)) > 0.5
-    true = PICTURES.validation.truths > 0.5
+    found = np.asarray(network(VALIDATION.pictures)) > 0.5
+    true = VALIDATION.truths > 0.5
     dice = 2 * (found & true).sum((1, 2, 3)) / (found.sum((1, 2, 3)) + true.sum((1, 2, 3)))
     assert dice.mean() == pytest.approx(best[1], abs=1e-4)
     assert not any("optimizer" in name for name in read_weights(whole / BEST_WEIGHTS))
@@ -113,20 +121,31 @@ def test_the_weights_kept_are_those_of_the_best_epoch_and_hold_no_optimizer(whol
 
 def test_a_new_training_forgets_an_old_one_in_the_same_folder(whole: Path, tmp_path: Path) -> None:
     output = shutil.copytree(whole, tmp_path / "again")
-    fit(small_network(), PICTURES, replace(SCHEDULE, epochs=1), output, resume=False)
+    fit(small_network(), material(), replace(SCHEDULE, epochs=1), output, resume=False)
     assert epochs_in(output) == ["0"]
+
+
+def test_resuming_a_finished_training_leaves_it_as_it_is_and_more_epochs_begin_anew(
+    whole: Path, tmp_path: Path
+) -> None:
+    output = shutil.copytree(whole, tmp_path / "again")
+    weights = fit(small_network(), material(), SCHEDULE, output, resume=True)
+    assert weights.read_bytes() == (whole / BEST_WEIGHTS).read_bytes()
+    assert epochs_in(output) == ["0", "1", "2"]
+    fit(small_network(), material(), replace(SCHEDULE, epochs=4), output, resume=True)
+    assert epochs_in(output) == ["0", "1", "2", "3"]
 
 
 def test_training_stops_when_validation_no_longer_improves(tmp_path: Path) -> None:
     standing = replace(SCHEDULE, epochs=8, learning_rate=0.0, last_learning_rate=0.0, patience=1)
     frozen = small_network()
     frozen.get_layer("norm").momentum = 1.0
-    fit(frozen, PICTURES, standing, tmp_path, resume=False)
+    fit(frozen, material(), standing, tmp_path, resume=False)
     assert epochs_in(tmp_path) == ["0", "1"]
 
 
 def test_the_learning_rate_warms_up_and_then_falls_to_its_last_value() -> None:
-    schedule = Schedule(epochs=40, dealing=SCHEDULE.dealing, learning_rate=1.0, last_learning_rate=0.1, warm_up=3)
+    schedule = Schedule(epochs=40, learning_rate=1.0, last_learning_rate=0.1, warm_up=3)
     rates = [schedule.learning_rate_at(epoch) for epoch in range(41)]
     assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
     assert rates[3:] == sorted(rates[3:], reverse=True)
@@ -143,3 +162,51 @@ def test_tensorboard_finds_one_record_for_each_epoch(whole: Path) -> None:
     assert b"brain.Event:2" in records[0]
     assert len(records) == 1 + SCHEDULE.epochs
     assert all(b"val_dice" in record for record in records[1:])
+
+
+AVERAGED = replace(SCHEDULE, averaging=0.9, weight_decay=0.01)
+
+
+def test_a_resumed_training_goes_on_with_the_mean_of_its_weights(tmp_path: Path) -> None:
+    whole = fit(small_network(), material(), AVERAGED, tmp_path / "whole", resume=False)
+    with pytest.raises(PowerCut):
+        fit(small_network(), material(), cut_after(1, AVERAGED), tmp_path / "cut", resume=False)
+    resumed = fit(small_network(), material(), AVERAGED, tmp_path / "cut", resume=True)
+    expected, found = read_weights(whole), read_weights(resumed)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_the_mean_of_the_weights_is_what_is_validated_and_kept(tmp_path: Path) -> None:
+    kept = fit(small_network(), material(), AVERAGED, tmp_path, resume=False)
+    network = small_network()
+    network.load_weights(kept)
+    network.compile(loss=AVERAGED.loss)
+    rows = read_log(tmp_path / "epochs.csv")
+    best = max(rows, key=lambda row: row["val_dice"])
+    loss = network.evaluate(VALIDATION.pictures, VALIDATION.truths, verbose=0)
+    assert loss == pytest.approx(best["val_loss"], abs=1e-5)
+
+
+class Numbers(EpochBatches):
+    """Ten numbers for each of three batches, whose doubles are to be learnt, with no seed to keep."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        numbers = np.random.default_rng([self.epoch, batch]).normal(size=(10, 1)).astype(np.float32)
+        return numbers, 2 * numbers
+
+
+def test_a_network_for_numbers_is_judged_by_its_lowest_error(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    schedule = Schedule(
+        epochs=4, learning_rate=0.3, loss="mse", metrics=("mae",), watched="val_mae", higher_is_better=False
+    )
+    fit(network, Material(Numbers(), Numbers()), schedule, tmp_path, resume=False)
+    errors = [row["val_mae"] for row in read_log(tmp_path / "epochs.csv")]
+    best = best_epoch(tmp_path / "epochs.csv", "val_mae", higher_is_better=False)
+    assert best == (errors.index(min(errors)), min(errors))
+    assert (tmp_path / BEST_WEIGHTS).is_file()

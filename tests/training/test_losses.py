@@ -7,7 +7,7 @@ import pytest
 
 from node.training import losses
 from node.training.samples import IGNORED
-from node.training.scores import estimate_mean, score
+from node.training.scores import score
 
 # Four true pixels; the network finds three of them and two others; the last row is ignored.
 TRUTH = np.array([[1, 1, 1, 1], [0, 0, 0, 0], [IGNORED] * 4], np.float32)
@@ -60,19 +60,3 @@ def test_nothing_found_where_there_is_nothing_is_full_agreement() -> None:
     nothing = np.zeros((3, 4), np.float32)
     assert score(nothing, nothing > 0.5).dice == 1.0
     assert float(losses.dice(batch(nothing), batch(nothing))[0]) == 1.0
-
-
-def test_pictures_of_one_patient_widen_the_interval_of_the_mean() -> None:
-    values = np.random.default_rng(2).normal(0.9, 0.05, 10).repeat(4).tolist()
-    apart = estimate_mean(values, [str(number) for number in range(40)], seed=1)
-    together = estimate_mean(values, [str(number // 4) for number in range(40)], seed=1)
-    assert apart.mean == together.mean == pytest.approx(np.mean(values))
-    assert together.high - together.low > 1.5 * (apart.high - apart.low)
-
-
-def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
-    values = np.random.default_rng(4).normal(0.5, 0.1, 200)
-    interval = estimate_mean(values.tolist(), [str(number) for number in range(200)], seed=1)
-    half = 1.96 * values.std() / np.sqrt(200)
-    assert interval.low == pytest.approx(values.mean() - half, abs=0.002)
-    assert interval.high == pytest.approx(values.mean() + half, abs=0.002)
