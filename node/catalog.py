@@ -13,7 +13,7 @@ from node.card import ModelCard, read_card
 from node.errors import ModelCardError, WeightsMismatch
 from node.vocabulary import ModelIdentity
 
-_CODE_FILES = ("model.toml", "*.py", "*.h5", "*.keras")
+_CODE_FILES = ("model.toml", "*.py", "*.h5", "*.keras", "*.nii.gz")
 _PACKAGE = Path(__file__).resolve().parent
 
 

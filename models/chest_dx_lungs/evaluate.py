@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import date
 from pathlib import Path
 
@@ -13,12 +12,13 @@ from node.imaging.resample import undo_letterbox
 from node.training.baselines import dark_areas, mean_shape
 from node.training.evaluation import NETWORK, FindMask
 from node.training.evaluation import evaluate as score_methods
-from node.training.evaluation_report import Circumstances, write_evaluation
+from node.training.evaluation_report import circumstances_of, write_evaluation
+from node.training.prediction import load_network
 from node.training.readers import choose, read_samples
 from node.training.samples import Split
 from node.vocabulary import Mask, Pixels
 
-from .architecture import build
+from .architecture import VARIANTS, build
 from .preprocess import LEAST_FRACTION, interpret, prepare
 from .train import LICENCES, prepare_all
 
@@ -40,20 +40,13 @@ def evaluate(data: Path, weights: Path, split: Split, day: date) -> Path:
         "mean_training_mask": lambda image: undo_letterbox(usual, image.padding.shape) > 0.5,
         "dark_areas_by_Otsu": lambda image: _dark_mask(image, usual > SOMETIMES_LUNG),
     }
-    circumstances = Circumstances(
-        model="chest_dx_lungs",
-        weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
-        data=data.name,
-        split=split.value,
-        day=day,
-    )
+    circumstances = circumstances_of("chest_dx_lungs", weights, data, split.value, day)
     return write_evaluation(score_methods(chosen, methods), circumstances, weights.parent)
 
 
 def _network_mask(weights: Path) -> FindMask:
     """Return a function that gives the joined lungs of an image on its own grid."""
-    network = build()
-    network.load_weights(weights)
+    network = load_network(weights, build, VARIANTS)
 
     def find(image: PlanarImage) -> Mask:
         prediction: Pixels = np.asarray(network(prepare(image), training=False))

@@ -68,7 +68,8 @@ def _train_tutorial(
 ) -> Path:
     """Train the tutorial's network by its recipe: batches of two, a constant rate of 1e-5, nothing varied."""
     dealing = Dealing(batch_size=TUTORIAL_BATCH_SIZE, repeats=1, seed=options.seed)
-    batches = DrawnBatches(lambda index, _: (pictures.pictures[index], pictures.truths[index]), len(pictures), dealing)
+    pairs = list(zip(pictures.pictures, pictures.truths, strict=True))
+    batches = DrawnBatches(lambda index, _: pairs[index], len(pairs), dealing)
     schedule = Schedule(
         epochs=options.epochs or TUTORIAL_EPOCHS,
         learning_rate=TUTORIAL_LEARNING_RATE,
@@ -76,7 +77,8 @@ def _train_tutorial(
         warm_up=0,
         validation_batch=TUTORIAL_BATCH_SIZE,
     )
-    return fit(build_in_bfloat16(VARIANTS[options.variant]), Material(batches, measured), schedule, output, options.resume)
+    network = build_in_bfloat16(VARIANTS[options.variant])
+    return fit(network, Material(batches, measured), schedule, output, options.resume)
 
 
 def prepare_all(samples: list[Sample]) -> LabelledPictures:

@@ -7,8 +7,16 @@ import tempfile
 from functools import cached_property, partial
 from pathlib import Path
 
-from pydicom.uid import Comprehensive3DSRStorage, EnhancedSRStorage, SegmentationStorage
+from pydicom.uid import (
+    UID,
+    Comprehensive3DSRStorage,
+    EnhancedSRStorage,
+    MRImageStorage,
+    ParametricMapStorage,
+    SegmentationStorage,
+)
 
+from node.catalog import Catalog, bundled_models
 from node.database.inspection import Contact, callers_from, contact_of
 from node.delivery.probe import Greeting, greet, is_rejection
 from node.delivery.scu import Fate, classify, send_instances
@@ -19,6 +27,7 @@ from node.errors import DeliveryError
 from node.settings import SENDER, Peer, Settings
 
 RESULT_CLASSES = (SegmentationStorage, Comprehensive3DSRStorage, EnhancedSRStorage)
+CLASSES_OF_OUTPUTS = {"map": ParametricMapStorage, "refinement": MRImageStorage}
 LONGEST_PATIENCE_SECONDS = 10.0
 CONNECTION_SECONDS = 3.0
 
@@ -47,9 +56,17 @@ class PeerVisit:
     def greeting(self) -> Greeting | DeliveryError:
         """Return what the peer said, or why it said nothing; asked once."""
         try:
-            return greet(self._our_title, self.peer.address, RESULT_CLASSES, self._patience_seconds)
+            return greet(self._our_title, self.peer.address, self._result_classes, self._patience_seconds)
         except DeliveryError as error:
             return error
+
+    @cached_property
+    def _result_classes(self) -> tuple[UID, ...]:
+        """Return what results are: what every model makes, and what only models of enabled rules make."""
+        models = Catalog([bundled_models(), *self._settings.node.models]).models
+        named = {rule.model for rule in self._settings.enabled_rules} & models.keys()
+        kinds = {output.kind for name in named for output in models[name].card.output.values()}
+        return RESULT_CLASSES + tuple(uid for kind, uid in CLASSES_OF_OUTPUTS.items() if kind in kinds)
 
     def check_reached(self) -> Outcome:
         """Find a peer that does not answer, does not know us, or answers to another AE title."""
@@ -66,13 +83,13 @@ class PeerVisit:
         greeting = self.greeting
         if isinstance(greeting, DeliveryError):
             return warning("not known, as it did not answer", "mend the connection first")
-        refused = [uid.name for uid in RESULT_CLASSES if uid not in greeting.accepted]
+        refused = [uid for uid in self._result_classes if uid not in greeting.accepted]
         if not refused:
-            return fine(", ".join(uid.name for uid in RESULT_CLASSES))
-        found = f"refuses {', '.join(refused)} in Explicit VR Little Endian"
+            return fine(", ".join(uid.name for uid in self._result_classes))
+        found = f"refuses {', '.join(uid.name for uid in refused)} in Explicit VR Little Endian"
         if not self._gets_results:
             return fine(f"{found}; no rule sends it any")
-        return fault(found, f"accept these SOP classes there: {', '.join(_describe(refused))}")
+        return fault(found, f"accept these SOP classes there: {', '.join(f'{uid.name} ({uid})' for uid in refused)}")
 
     def check_contact(self) -> Outcome:
         """Find a peer that never asked us for an association, or whom we turn away; only the peer can try it."""
@@ -158,7 +175,3 @@ def _advise_on_way(peer: Peer) -> str:
     except OSError:
         return f"{peer.host} does not answer: is it on, is host right in peers.toml, does a firewall let us through?"
     return f"something listens on {peer.host}:{peer.port} but speaks no DICOM: correct port in peers.toml, see its log"
-
-
-def _describe(names: list[str]) -> list[str]:
-    return [f"{uid.name} ({uid})" for uid in RESULT_CLASSES if uid.name in names]

@@ -18,13 +18,13 @@ DECAY, STEPS, RATE, MOMENTUM = 0.01, 400, 0.5, 0.9
 def most_frequent(known: ClassPictures, asked: int) -> Pixels:
     """Return (asked, classes): the most frequent class for every picture."""
     usual = int(np.argmax(np.bincount(known.classes, minlength=known.count)))
-    return np.eye(known.count, dtype=np.float32)[np.full(asked, usual)]
+    return np.asarray(np.eye(known.count, dtype=np.float32)[np.full(asked, usual)])
 
 
 def most_similar(known: ClassPictures, asked: Pixels) -> Pixels:
     """Return (asked, classes): the class of the known picture that correlates best, on 32 x 32 thumbnails."""
     likeness = _thumbnails(asked) @ _thumbnails(known.pictures).T
-    return known.targets[np.argmax(likeness, axis=1)]
+    return np.asarray(known.targets[np.argmax(likeness, axis=1)])
 
 
 def by_edges(known: ClassPictures, asked: Pixels) -> Pixels:
@@ -69,8 +69,8 @@ def _fit_logistic(features: Pixels, targets: Pixels) -> Pixels:
     speed = np.zeros_like(weights)
     for _ in range(STEPS):
         slope = features.T @ (_softmax(features @ weights) - targets) / len(targets) + DECAY * weights
-        speed = MOMENTUM * speed - RATE * slope
-        weights = weights + speed
+        speed = np.asarray(MOMENTUM * speed - RATE * slope, np.float32)
+        weights += speed
     return weights
 
 

@@ -101,7 +101,7 @@ def vary(picture: Pixels, limits: Variation, rng: Generator) -> Pixels:
         varied = varied + rng.normal(0.0, rng.uniform(0.0, limits.noise), varied.shape)
     if rng.random() < limits.erased:
         _erase(varied, rng)
-    return np.clip(varied, 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(varied, 0.0, 1.0), np.float32)
 
 
 def _move(picture: Pixels, limits: Variation, rng: Generator) -> Pixels:

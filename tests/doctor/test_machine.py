@@ -71,7 +71,7 @@ def test_a_machine_that_names_no_boot_is_an_error() -> None:
 
 
 def test_a_model_in_order_is_named_with_its_version() -> None:
-    assert judged(lambda: check_model(Settings(), LUNG_RULE.model)).found.startswith("version 1.0.0")
+    assert judged(lambda: check_model(Settings(), LUNG_RULE.model)).found.startswith("version 1.1.0")
 
 
 def test_a_model_that_is_not_installed_is_an_error_that_lists_those_that_are() -> None:

@@ -186,3 +186,10 @@ def test_a_view_that_is_not_stated_is_remarked() -> None:
     prediction, image = predict(RIGHT, LEFT)
     found = PART.interpret(prediction, replace(image, view_position=""))
     assert found.remarks == ("The image does not state its view position (PA or AP).",)
+
+
+def test_the_network_of_the_tutorial_takes_and_gives_what_the_served_one_does() -> None:
+    architecture = load_part(MODEL.folder, "architecture")
+    served, tutorial = architecture.build(), architecture.VARIANTS["tutorial"]()
+    assert (tutorial.input_shape, tutorial.output_shape) == (served.input_shape, served.output_shape)
+    assert (served.count_params(), tutorial.count_params()) == (1_945_233, 7_768_353)
