@@ -15,6 +15,7 @@ from node.imaging.radiograph import read_radiograph
 from node.imaging.series import read_volume
 from node.inference.description import Description, Image, describe
 from node.inference.loading import load_part
+from node.selector import InputSelector
 from node.vocabulary import Interpretation, Pixels
 
 Inputs = Mapping[str, Sequence[Dataset]]
@@ -68,7 +69,7 @@ def analyse(inputs: Inputs, model: Model, predict: Predict, gate: Gate | None = 
     stopwatch = _Stopwatch()
     part = load_part(model.folder, "preprocess")
     at = time.perf_counter()
-    images = {role: read_image(datasets, model.card.input[role].level) for role, datasets in inputs.items()}
+    images = {role: read_image(datasets, model.card.input[role]) for role, datasets in inputs.items()}
     at = stopwatch.lap("read_ms", at)
     role = next(role for role in model.card.input if role in images)
     image = images[role]
@@ -101,10 +102,13 @@ def pass_gate(gate: Gate, image: Image) -> None:
         raise type(refusal)(f"{gate.model.card.title}: {refusal}") from refusal
 
 
-def read_image(datasets: Sequence[Dataset], level: str) -> Image:
-    """Read the instances of one input: a radiograph or an eye from one instance, a volume from a series."""
-    if level == "series":
-        return read_volume(datasets)
+def read_image(datasets: Sequence[Dataset], wanted: InputSelector) -> Image:
+    """Read the instances of one input: a radiograph or an eye from one instance, a volume from a series.
+
+    A series of one slice is a volume only for an input that says so: `slices = {min = 1}`.
+    """
+    if wanted.level == "series":
+        return read_volume(datasets, may_be_single=wanted.slices is not None and wanted.slices.min == 1)
     if len(datasets) != 1:
         raise StudyRefused(f"found {len(datasets)} instances, expected one; this model takes single images")
     return read_eye(datasets[0]) if is_eye(datasets[0]) else read_radiograph(datasets[0])
