@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dcmtk import free_port, wait_for_port
+from model_copies import copy_model
 from orthanc import Namespace
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from node.catalog import bundled_models
 from node.database import Database
 from node.delivery.scu import Fate, classify, send_instances
 from node.demo.pacs import SmallPacs
@@ -116,7 +115,7 @@ class ServedNode:
 
 def hanging_model(folder: Path) -> Path:
     """Add a model folder whose jobs hang while the file `hang` lies in it; return that folder."""
-    model = shutil.copytree(bundled_models() / "chest_dx_lungs", folder / "models" / "chest_dx_hanging")
+    model = copy_model("chest_dx_lungs", folder / "models" / "chest_dx_hanging")
     card = model / "model.toml"
     card.write_text(card.read_text().replace('name = "chest_dx_lungs"', 'name = "chest_dx_hanging"'))
     preprocess = model / "preprocess.py"

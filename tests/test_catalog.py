@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
+from model_copies import copy_model
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
@@ -19,7 +19,7 @@ NAME = "chest_dx_lungs"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of a bundled model that a test may spoil."""
-    return shutil.copytree(bundled_models() / NAME, tmp_path / "models" / NAME)
+    return copy_model(NAME, tmp_path / "models" / NAME)
 
 
 def spoil(folder: Path, old: str, new: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import shutil
 import socket
 import socketserver
 import threading
@@ -13,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from clocks import ManualClock
+from model_copies import copy_model
 from pynetdicom import AE
 from receiving import running
 from rows import LUNG_RULE
 
-from node.catalog import bundled_models
 from node.clock import SystemClock
 from node.demo.pacs import VERIFICATION, SmallPacs
 from node.doctor.check import Check, CheckResult, State, carry_out
@@ -80,7 +79,7 @@ def test_a_model_that_is_not_installed_is_an_error_that_lists_those_that_are() -
 
 
 def test_other_weights_than_the_card_names_are_an_error(tmp_path: Path) -> None:
-    model = shutil.copytree(bundled_models() / LUNG_RULE.model, tmp_path / "models" / "chest_dx_other")
+    model = copy_model(LUNG_RULE.model, tmp_path / "models" / "chest_dx_other")
     card = model / "model.toml"
     card.write_text(card.read_text().replace(f'name = "{LUNG_RULE.model}"', 'name = "chest_dx_other"'))
     settings = Settings(node=NodeSection(models=(tmp_path / "models",)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
+from model_copies import copy_model
 
-from node.catalog import Catalog, bundled_models
+from node.catalog import Catalog
 from node.errors import ModelCardError
 from node.inference.limits import limits_of
 from node.settings import WorkersSection
@@ -15,9 +15,7 @@ from node.settings import WorkersSection
 
 def model_with(folder: Path, limits: str) -> Catalog:
     """Return a catalog with one model whose card ends with these lines."""
-    model = folder / "chest_dx_lungs"
-    model.mkdir(parents=True)
-    shutil.copyfile(bundled_models() / "chest_dx_lungs" / "model.toml", model / "model.toml")
+    model = copy_model("chest_dx_lungs", folder / "chest_dx_lungs")
     with (model / "model.toml").open("a") as card:
         card.write(f"\n{limits}\n")
     return Catalog([folder])

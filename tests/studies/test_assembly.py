@@ -1,18 +1,18 @@
 """When a study is complete, and which jobs come of it."""
 
 import logging
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from model_copies import copy_model
 from pydicom import uid
 from rows import LUNG_RULE, Gathering, gathering, received
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
-from node.catalog import Catalog, bundled_models
+from node.catalog import Catalog
 from node.database import Instance, Job, JobInput
 from node.errors import ModelCardError
 from node.jobs.queue import StoredResult
@@ -71,7 +71,7 @@ contrast = true
 
 def series_model(folder: Path) -> Catalog:
     """Return a catalog with a model that takes a series without and one with contrast."""
-    copy = shutil.copytree(bundled_models() / LUNG_RULE.model, folder / "models" / "ct_two_series")
+    copy = copy_model(LUNG_RULE.model, folder / "models" / "ct_two_series")
     card = (copy / "model.toml").read_text().replace(LUNG_RULE.model, "ct_two_series")
     before, after = card.split("[input.image]")[0], card.split("[output.right_lung]")[1]
     (copy / "model.toml").write_text(before + INPUTS + after)
