@@ -115,6 +115,14 @@ def test_a_pacs_that_refuses_seg_is_an_error_that_names_the_uid() -> None:
     assert RESULT_CLASSES[1] not in result.advice
 
 
+def test_a_pacs_is_asked_for_maps_where_a_rule_wants_a_model_that_makes_them() -> None:
+    rule = Rule(name="x", model="brain_mr_autoencoder", destination=("PACS",))
+    with scp(VERIFICATION, *RESULT_CLASSES) as port:
+        settings = settings_for(port).model_copy(update={"rules": (rule,)})
+        result = visited(settings)[TAKES]
+    assert (result.state, "Parametric Map Storage" in result.found) == (State.ERROR, True)
+
+
 def test_a_scanner_that_gets_no_results_need_not_take_them() -> None:
     rule = Rule(name="x", model="y", destination=("OTHER",))
     with scp(VERIFICATION, CTImageStorage) as port:
