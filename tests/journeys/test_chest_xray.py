@@ -155,7 +155,7 @@ def journey(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield journey
 
 
-CHESTS = ["with spacing", "without spacing", "monochrome1", "computed", "mirrored", "rotated", "scanner dx"]
+CHESTS = ["with spacing", "without spacing", "monochrome1", "computed", "mirrored", "rotated"]
 
 
 @pytest.mark.parametrize("word", CHESTS)
@@ -211,7 +211,7 @@ def test_sides_are_named_only_where_the_header_gives_them(journey: Journey) -> N
         return {segment.label for segment in read_segments(journey.segmentation(word))}
 
     assert labels("with spacing") == labels("mirrored") == labels("rotated") == {"Right lung", "Left lung"}
-    assert labels("without spacing") == {"Lung"}
+    assert labels("without spacing") == {"Lung 1", "Lung 2"}
     assert "not called left or right because the image has no PatientOrientation" in journey.sentences(
         "without spacing"
     )
@@ -229,6 +229,14 @@ def test_areas_are_given_only_where_the_spacing_can_be_trusted(journey: Journey)
     assert "mm2" in journey.sentences("with spacing")
     assert "No area is given" in journey.sentences("without spacing")
     assert "mm2" not in journey.sentences("without spacing")
+
+
+def test_an_animal_that_lies_on_its_side_is_refused_by_the_gate(journey: Journey) -> None:
+    detail = journey.detail("scanner dx")
+    (job,) = detail.jobs
+    assert (detail.study.state, job.state) == ("attention", "refused")
+    assert job.reason.startswith("Input gate for chest X-rays: the picture lies on its side")
+    assert journey.returned("scanner dx") == []
 
 
 def test_every_result_says_that_it_is_not_for_diagnosis(journey: Journey) -> None:

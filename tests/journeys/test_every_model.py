@@ -64,9 +64,10 @@ ANSWERS = {
 
 def rules() -> str:
     """Return a rule for each model, which only takes the studies that are for it."""
-    wanted = ANSWERS | {"flair": ("brain_mr_tissue",)}
+    wanted = ANSWERS | {"t2 head": ("brain_mr_tissue",)}
     return "".join(
-        f'[[rule]]\nname = "{word}: {model}"\nmodel = "{model}"\ndestination = ["PACS"]\nstudy_description = "^{word}$"\n'
+        f'[[rule]]\nname = "{word}: {model}"\nmodel = "{model}"\ndestination = ["PACS"]\n'
+        f'study_description = "^{word}$"\n'
         for word, models in wanted.items()
         for model in models
     )
@@ -125,20 +126,20 @@ def studies(data: Path) -> dict[str, list[Dataset]]:
     """Return each study as instances: whole heads and pictures wrapped, the chest as its scanner made it."""
     head = read_volume_file(unseen_subject(data / "brain_t1_ixi"), Unit.STORED)
     thick = read_volume_file(data / "brain_mr_ms_thick" / "patient20_study2_T1W.nii.gz", Unit.STORED)
-    flair = read_volume_file(data / "brain_mr_ms_thick" / "patient20_study2_FLAIR.nii.gz", Unit.STORED)
+    t2 = read_volume_file(data / "brain_mr_ms_thick" / "patient01_study2_T2W.nii.gz", Unit.STORED)
     picture = np.asarray(Image.open(first_file(data / "brain_tumor_mri", "clean_split")).convert("L"))
     eye = np.asarray(Image.open(first_file(data / "oct_kermany", "split")).convert("L"))
     return {
         "head": mr_series(head.voxels, head.grid, **facts("head")),
         "thick head": mr_series(thick.voxels, thick.grid, **facts("thick head")),
-        "flair": mr_series(flair.voxels, flair.grid, **facts("flair")),
+        "t2 head": mr_series(t2.voxels, t2.grid, **facts("t2 head")),
         "slice": [mr_slice(picture, **facts("slice"))],
         "eye": [opt(eye, "L", **facts("eye"))],
     }
 
 
 def facts(word: str) -> dict[str, str]:
-    number = 1 + [*ANSWERS, "flair"].index(word)
+    number = 1 + [*ANSWERS, "t2 head"].index(word)
     return {
         "PatientID": f"every-model-{number}",
         "StudyInstanceUID": f"2.25.14000{number}",
@@ -240,7 +241,7 @@ def test_a_model_answers_with_a_report_in_words(journey: Journey, word: str, mod
 
 
 def test_a_head_that_is_no_t1_is_refused_by_the_gate(journey: Journey) -> None:
-    (job,) = journey.detail("flair").jobs
+    (job,) = journey.detail("t2 head").jobs
     assert (job.model, job.state) == ("brain_mr_tissue", "refused")
     assert job.reason.startswith(catalog()["brain_mr_autoencoder"].card.title)
 
