@@ -32,6 +32,10 @@ _folders = click.option(
 @click.option("--epochs", type=click.IntRange(1), help="How many epochs.  [default: the model's own]")
 @click.option("--seed", type=int, default=COMMITTED_SEED, show_default=True, help="The seed of every random choice.")
 @click.option("--resume/--restart", default=True, show_default=True, help="Go on from a checkpoint in --output.")
+@click.option(
+    "--processes", type=click.IntRange(0), default=0, show_default=True,
+    help="Draw the batches in so many processes of their own, for a GPU that would wait for them.",
+)
 @_folders
 def train(
     name: str,
@@ -41,13 +45,14 @@ def train(
     epochs: int | None,
     seed: int,
     resume: bool,
+    processes: int,
     folders: tuple[Path, ...],
 ) -> None:
     """Train the model called NAME from scratch, as its committed weights were made."""
     from node.training.command import train_model
     from node.training.options import TrainingOptions
 
-    options = TrainingOptions(epochs, seed, resume, variant)
+    options = TrainingOptions(epochs, seed, resume, variant, processes)
     click.echo(f"wrote {train_model(_model_folder(name, folders), data, output, options)}")
 
 

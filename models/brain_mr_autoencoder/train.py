@@ -27,9 +27,9 @@ from .preprocess import prepare
 from .subjects import coarsen, draw_subjects, read_subjects
 from .variations import Limits, Subject, vary
 
-EPOCHS = 12
+EPOCHS = 30
 BATCH_SIZE = 8
-REPEATS = 4
+REPEATS = 6
 SYNTHESISED_EACH = 5
 MISFIT_SHARE = 0.5
 VALIDATION_EACH = 16
@@ -66,7 +66,7 @@ def train(data: Path, output: Path, options: TrainingOptions) -> Path:
     )
     material = Material(batches, _validation(watched))
     network = build_in_bfloat16(build if is_served else VARIANTS[options.variant])
-    return fit(network, material, schedule, output, options.resume)
+    return fit(network, material, schedule, output, options)
 
 
 def draw_example(subject: Subject, rng: Generator) -> Example:

@@ -47,7 +47,7 @@ def train_tutorial(subjects: Sequence[Subject], output: Path, options: TrainingO
     )
     batches = DrawnBatches(draw, len(inputs), Dealing(BATCH_SIZE, repeats=1, seed=options.seed))
     network = build_in_bfloat16(VARIANTS[options.variant])
-    return fit(network, Material(batches, heads[Split.VALIDATION]), schedule, output, options.resume)
+    return fit(network, Material(batches, heads[Split.VALIDATION]), schedule, output, options)
 
 
 def _read(subjects: Sequence[Subject], split: Split) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -22,9 +22,9 @@ from node.vocabulary import Pixels
 from .architecture import VARIANTS, build
 from .material import NOTHING_VARIES, SIDE, Variation, draw_pair
 
-EPOCHS = 22
+EPOCHS = 30
 BATCH_SIZE = 4
-REPEATS = 4
+REPEATS = 16
 VALIDATION_PAIRS = 3  # of each subject
 
 
@@ -57,7 +57,7 @@ def train(data: Path, output: Path, options: TrainingOptions) -> Path:
     material = Material(batches, _validation_pairs(read_volumes(data, Split.VALIDATION), judged))
     make = build if is_served else VARIANTS[options.variant]
     network = build_in_bfloat16(lambda: make((SIDE, SIDE, SIDE)))
-    return fit(network, material, schedule, output, options.resume)
+    return fit(network, material, schedule, output, options)
 
 
 def read_volumes(data: Path, split: Split) -> list[Voxels]:

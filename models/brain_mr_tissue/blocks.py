@@ -28,7 +28,7 @@ UNVARIED = Limits(
 class MadeUp:
     """Label maps to make heads from, and how: `per_epoch` of them are drawn anew in every epoch.
 
-    `share` of the blocks show one of them, `calm_share` in the calm epochs.
+    `share` of the blocks show one of them, `calm_share` in a calm course.
     """
 
     maps: Sequence[tuple[HeadMap, Truth]]
@@ -40,22 +40,17 @@ class MadeUp:
 
 @dataclass(frozen=True)
 class Course:
-    """How blocks are dealt: voxels along each side, blocks per batch, batches per epoch, epochs, seed.
+    """How blocks are dealt: voxels along each side, blocks per batch, batches per epoch, seed.
 
-    In the last part of the epochs, `calm` of them, fewer blocks are made up and the others vary little: the network
-    first learns what a head may look like, then what scanned heads do look like.
+    In a calm course fewer blocks are made up and the others vary little: the network first learns what a head may
+    look like, then what scanned heads do look like.
     """
 
     size: int
     batch_size: int
     batches: int
-    epochs: int
     seed: int
-    calm: float = 0.35
-
-    def is_calm(self, epoch: int) -> bool:
-        """Say whether the epoch belongs to the last part."""
-        return epoch >= (1.0 - self.calm) * self.epochs
+    is_calm: bool = False
 
 
 class HeadBlocks(EpochBatches):
@@ -78,7 +73,7 @@ class HeadBlocks(EpochBatches):
         return as_batch(drawn)
 
     def _draw(self, rng: Generator) -> tuple[Pixels, Truth]:
-        is_calm = self._course.is_calm(self.epoch)
+        is_calm = self._course.is_calm
         share = self._made_up.calm_share if is_calm else self._made_up.share
         heads = self._heads_of_epoch() if rng.random() < share else self._scanned
         limits = CALM if is_calm else LIVELY

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 
-from node.training.fit import Material, fit
+from node.training.fit import BEST_WEIGHTS, LOG, Material, fit
 from node.training.head_maps import read_head_maps
 from node.training.head_synthesis import ScanLimits
 from node.training.options import SERVED, TrainingOptions
@@ -23,33 +24,60 @@ from .truth import tissue_dice, tissue_loss
 # Beside the folder of scans: label maps of whole heads, for the contrasts, necks and thick slices scans do not have.
 LABEL_MAPS = "brain_labels_synthseg"
 
-EPOCHS = 42
-TUTORIAL_EPOCHS = 4
-BATCHES = 80
-BATCH_SIZE = 2
+BATCHES = 240
+BATCH_SIZE = 4
 VALIDATION_BLOCKS = 2
 SCANS = ScanLimits(t1_share=0.7, bias=0.4)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training, at learning rates that fall from first to last; a calm one shows what scans look like."""
+
+    epochs: int
+    first_rate: float
+    last_rate: float
+    warm_up: int
+    is_calm: bool
+
+
+STAGES = (Stage(17, 2e-3, 1.2e-3, 1, is_calm=False), Stage(6, 1e-3, 1e-6, 0, is_calm=True))
+TUTORIAL_STAGES = (Stage(4, 2e-3, 1e-5, 1, is_calm=False),)
 
 
 def train(data: Path, output: Path, options: TrainingOptions) -> Path:
     """Train on the scans in `data` and on heads made up from the label maps beside it; return the best weights.
 
-    The tutorial's network learns from the same blocks, for fewer epochs. Raises TrainingDataError when
-    a folder is laid out otherwise than `node.training.subjects` and `node.training.head_maps` describe.
+    The tutorial's network learns from the same blocks, for fewer epochs; a number of epochs is that of each
+    stage. Raises TrainingDataError when a folder is laid out otherwise than `node.training.subjects` and
+    `node.training.head_maps` describe.
     """
     keras.utils.set_random_seed(options.seed)
     is_served = options.variant == SERVED
-    epochs = options.epochs or (EPOCHS if is_served else TUTORIAL_EPOCHS)
-    course = Course(size=SIZE, batch_size=BATCH_SIZE, batches=BATCHES, epochs=epochs, seed=options.seed)
+    stages = STAGES if is_served else TUTORIAL_STAGES
+    folders = [output / f"stage{number}" for number in range(1, len(stages))] + [output]
+    begun = [options.resume and (folder / LOG).is_file() for folder in folders]
     made_up = MadeUp([(head, tissues_of(head)) for head in read_head_maps(data.parent / LABEL_MAPS)], SCANS)
-    material = Material(
-        batches=HeadBlocks(read_heads(data, Split.TRAIN), made_up, course),
-        validation=fixed_blocks(read_heads(data, Split.VALIDATION), course, VALIDATION_BLOCKS),
-    )
-    schedule = Schedule(
+    known, watched = (read_heads(data, split) for split in (Split.TRAIN, Split.VALIDATION))
+    for number, (stage, folder) in enumerate(zip(stages, folders, strict=True)):
+        if any(begun[number + 1 :]):
+            continue
+        network = build_in_bfloat16(build if is_served else VARIANTS[options.variant])
+        if number:
+            network.load_weights(folders[number - 1] / BEST_WEIGHTS)
+        course = Course(SIZE, BATCH_SIZE, BATCHES, options.seed + number, stage.is_calm)
+        material = Material(HeadBlocks(known, made_up, course), fixed_blocks(watched, course, VALIDATION_BLOCKS))
+        fit(network, material, _schedule(stage, options), folder, options)
+    return output / BEST_WEIGHTS
+
+
+def _schedule(stage: Stage, options: TrainingOptions) -> Schedule:
+    epochs = options.epochs or stage.epochs
+    return Schedule(
         epochs=epochs,
-        learning_rate=2e-3,
-        warm_up=1,
+        learning_rate=stage.first_rate,
+        last_learning_rate=stage.last_rate,
+        warm_up=stage.warm_up,
         patience=epochs,
         loss=tissue_loss,
         metrics=(tissue_dice,),
@@ -57,8 +85,6 @@ def train(data: Path, output: Path, options: TrainingOptions) -> Path:
         averaging=0.995,
         validation_batch=BATCH_SIZE,
     )
-    network = build_in_bfloat16(build if is_served else VARIANTS[options.variant])
-    return fit(network, material, schedule, output, options.resume)
 
 
 def read_heads(data: Path, split: Split) -> list[LabelledHead]:

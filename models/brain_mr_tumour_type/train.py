@@ -45,9 +45,9 @@ class Stage:
 
 # Small pictures cost a third of the time and teach most; the weights are the same for any size.
 STAGES = (
-    Stage(80, 12, 2e-3, 3e-4, STRONG),
-    Stage(SIZE, 12, 1e-3, 1e-6, STRONG),
-    Stage(SIZE, 8, 6e-4, 1e-6, WEAK),
+    Stage(80, 30, 2e-3, 3e-4, STRONG),
+    Stage(SIZE, 45, 1e-3, 1e-6, STRONG),
+    Stage(SIZE, 15, 6e-4, 1e-6, WEAK),
 )
 
 TUTORIAL_EPOCHS = 10
@@ -73,7 +73,7 @@ def train(data: Path, output: Path, options: TrainingOptions) -> Path:
         network = build_in_bfloat16(partial(build_for, stage.size))
         if number:
             network.load_weights(folders[number - 1] / BEST_WEIGHTS)
-        fit(network, _material(splits, stage, options.seed), _schedule(stage, options), folder, options.resume)
+        fit(network, _material(splits, stage, options.seed), _schedule(stage, options), folder, options)
     return output / BEST_WEIGHTS
 
 
@@ -113,4 +113,4 @@ def _train_tutorial(data: Path, output: Path, options: TrainingOptions) -> Path:
     )
     batches = TutorialBatches(known, Dealing(TUTORIAL_BATCH_SIZE, 1, options.seed))
     material = Material(batches, (validation.pictures, validation.targets))
-    return fit(VARIANTS[options.variant](), material, schedule, output, options.resume)
+    return fit(VARIANTS[options.variant](), material, schedule, output, options)

@@ -54,7 +54,7 @@ def train(data: Path, output: Path, options: TrainingOptions) -> Path:  # noqa: 
         loss=dice_and_cross_entropy,
         validation_batch=BATCH_SIZE,
     )
-    return fit(build(), material, schedule, output, options.resume)
+    return fit(build(), material, schedule, output, options)
 
 
 def draw_slices(patients: Sequence[int], slices: int = SLICES) -> LabelledPictures:

@@ -76,7 +76,7 @@ class Course:
             network = build_for(SIDE)
             if start is not None:
                 network.load_weights(start)
-            best = fit(network, Material(batches, self.validation), schedule, folder, self.options.resume)
+            best = fit(network, Material(batches, self.validation), schedule, folder, self.options)
             return Path(shutil.copyfile(best, finished))
         finally:
             keras.mixed_precision.set_dtype_policy(before)

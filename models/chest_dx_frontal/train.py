@@ -49,7 +49,7 @@ def train(data: Path, output: Path, options: TrainingOptions) -> Path:
         averaging=0.98,
         validation_batch=BATCH_SIZE,
     )
-    return fit(build_in_bfloat16(build), Material(batches, draw_validation(data)), schedule, output, options.resume)
+    return fit(build_in_bfloat16(build), Material(batches, draw_validation(data)), schedule, output, options)
 
 
 def read_drawer(data: Path, split: Split, limits: Augmentation) -> Drawer:

@@ -60,7 +60,7 @@ def train(data: Path, output: Path, options: TrainingOptions) -> Path:
     dealing = Dealing(batch_size=BATCH_SIZE, repeats=REPEATS, seed=options.seed)
     material = Material(AugmentedBatches(pictures, AUGMENTATION, dealing), measured)
     schedule = Schedule(epochs=options.epochs or EPOCHS, validation_batch=BATCH_SIZE)
-    return fit(build(), material, schedule, output, options.resume)
+    return fit(build(), material, schedule, output, options)
 
 
 def _train_tutorial(
@@ -78,7 +78,7 @@ def _train_tutorial(
         validation_batch=TUTORIAL_BATCH_SIZE,
     )
     network = build_in_bfloat16(VARIANTS[options.variant])
-    return fit(network, Material(batches, measured), schedule, output, options.resume)
+    return fit(network, Material(batches, measured), schedule, output, options)
 
 
 def prepare_all(samples: list[Sample]) -> LabelledPictures:

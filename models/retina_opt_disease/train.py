@@ -73,7 +73,7 @@ def train_on(known: ClassPictures, output: Path, options: TrainingOptions) -> Pa
         validation_batch=BATCH_SIZE,
     )
     batches = VariedClasses(known, VARIATION, Dealing(BATCH_SIZE, REPEATS, options.seed))
-    return fit(build(), Material(batches, (known.pictures, known.targets)), schedule, output, options.resume)
+    return fit(build(), Material(batches, (known.pictures, known.targets)), schedule, output, options)
 
 
 def negative_log_likelihood(truth: KerasTensor, logarithms: KerasTensor) -> KerasTensor:
@@ -111,4 +111,4 @@ def _train_tutorial(samples: Sequence[ClassSample], output: Path, options: Train
     )
     batches = ImagenetBatches(known, Dealing(min(TUTORIAL_BATCH_SIZE, len(known.pictures)), 1, options.seed))
     material = Material(batches, (as_imagenet(validation.pictures), validation.targets))
-    return fit(network, material, schedule, output, options.resume)
+    return fit(network, material, schedule, output, options)

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
+from keras import ops
 
 
 class AveragedWeights(keras.callbacks.Callback):
@@ -25,7 +25,7 @@ class AveragedWeights(keras.callbacks.Callback):
         super().__init__()
         self._momentum = momentum
         self._folder = folder
-        self._means: list[NDArray[np.float32]] = []
+        self._means: list[Any] = []  # tensors, so that on a GPU no step waits for a copy
         self._batches = 0
 
     def on_epoch_begin(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
@@ -34,18 +34,22 @@ class AveragedWeights(keras.callbacks.Callback):
             return
         kept = self._file(epoch)
         if not kept.is_file():
-            self._means = [np.array(variable, np.float32) for variable in self._variables()]
+            self._means = [ops.copy(variable) for variable in self._variables()]
             return
         with np.load(kept) as arrays:
             self._batches = int(arrays["batches"])
-            self._means = [arrays[f"mean{number}"] for number in range(len(self._variables()))]
+            self._means = [
+                ops.convert_to_tensor(arrays[f"mean{number}"]) for number in range(len(self._variables()))
+            ]
 
     def on_train_batch_end(self, _batch: int, **_logs: object) -> None:
         """Let the mean follow the weights."""
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()  # which keeps the weights to itself within an epoch
         self._batches += 1
         step = 1.0 - min(self._momentum, (1.0 + self._batches) / (10.0 + self._batches))
-        for mean, variable in zip(self._means, self._variables(), strict=True):
-            mean[...] += step * (np.asarray(variable) - mean)
+        pairs = zip(self._means, self._variables(), strict=True)
+        self._means = [mean + step * (ops.convert_to_tensor(variable) - mean) for mean, variable in pairs]
 
     def on_test_begin(self, _logs: dict[str, float] | None = None) -> None:
         """Validate the mean."""
@@ -58,7 +62,8 @@ class AveragedWeights(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
         """Keep the mean for a resumed training, beside the checkpoint of the same epoch."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        arrays: dict[str, Any] = {f"mean{number}": mean for number, mean in enumerate(self._means)}
+        means = enumerate(self._means)
+        arrays: dict[str, Any] = {f"mean{number}": ops.convert_to_numpy(mean) for number, mean in means}
         np.savez(self._file(epoch + 1), batches=np.asarray(self._batches), **arrays)
         self._file(epoch - 1).unlink(missing_ok=True)
 
@@ -73,7 +78,7 @@ class AveragedWeights(keras.callbacks.Callback):
 
     def _swap(self) -> None:
         variables = self._variables()
-        weights = [np.array(variable, np.float32) for variable in variables]
+        weights = [ops.copy(variable) for variable in variables]
         for variable, mean in zip(variables, self._means, strict=True):
             variable.assign(mean)
         self._means = weights

@@ -37,7 +37,7 @@ class Dealing:
 
 
 class EpochBatches(keras.utils.PyDataset):
-    """Batches of which every epoch may have others; the fit loop sets `epoch` before each.
+    """Batches of which every epoch may have others; the fit loop calls `begin_epoch` before each.
 
     What `__getitem__` returns may depend on the seed, `epoch` and the number of the batch only, so
     that a resumed training sees what it would have seen.
@@ -46,6 +46,10 @@ class EpochBatches(keras.utils.PyDataset):
     def __init__(self) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         self.epoch = 0
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Turn to the batches of an epoch, counted from 0."""
+        self.epoch = epoch
 
 
 class DrawnBatches(EpochBatches):

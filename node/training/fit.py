@@ -13,9 +13,11 @@ from typing import Any
 import keras
 
 from node.clock import SystemClock
+from node.training.ahead import drawn_ahead
 from node.training.averaging import AveragedWeights
 from node.training.batches import EpochBatches
 from node.training.epoch_log import LOG, EpochLog, best_epoch, read_log
+from node.training.options import TrainingOptions
 from node.training.progress import ProgressBar
 from node.training.schedule import Schedule
 from node.training.tensorboard import EventLog
@@ -34,28 +36,38 @@ class Material:
     validation: tuple[Any, Any] | keras.utils.PyDataset
 
 
-def fit(model: keras.Model, material: Material, schedule: Schedule, output: Path, resume: bool) -> Path:
+def fit(
+    model: keras.Model, material: Material, schedule: Schedule, output: Path, options: TrainingOptions
+) -> Path:
     """Train with Adam, and return the file of the weights best on validation.
 
     `output` receives these weights, `epochs.csv` and `tensorboard/`; while training goes on also
-    `backup/`, from which `resume` continues as if it had never stopped. To resume a training that had
-    come to its end returns what it left.
+    `backup/`, from which a resumed training continues as if it had never stopped. To resume a training
+    that had come to its end returns what it left.
     """
     output.mkdir(parents=True, exist_ok=True)
-    if resume and _is_finished(output, schedule):
+    if options.resume and _is_finished(output, schedule):
         return output / BEST_WEIGHTS
-    if not (resume and (output / BACKUP / CHECKPOINT).is_file()):
+    if not (options.resume and (output / BACKUP / CHECKPOINT).is_file()):
         _forget(output)
-    model.compile(_optimizer(model, schedule), loss=schedule.loss, metrics=list(schedule.metrics), jit_compile=False)
+    model.compile(
+        _optimizer(model, schedule),
+        loss=schedule.loss,
+        metrics=list(schedule.metrics),
+        jit_compile=keras.backend.backend() == "jax",  # JAX would else run op by op; TensorFlow gains nothing here
+    )
     validation_batch = schedule.validation_batch if isinstance(material.validation, tuple) else None
-    with closing(ProgressBar(schedule.epochs, schedule.watched)) as bar:
+    with (
+        closing(ProgressBar(schedule.epochs, schedule.watched)) as bar,
+        drawn_ahead(material.batches, options.processes) as batches,
+    ):
         model.fit(
-            material.batches,
+            batches,
             validation_data=material.validation,
             validation_batch_size=validation_batch,
             epochs=schedule.epochs,
             shuffle=False,
-            callbacks=[*_callbacks(material.batches, schedule, output), bar],
+            callbacks=[*_callbacks(batches, schedule, output), bar],
             verbose=0,
         )
     return output / BEST_WEIGHTS
@@ -112,7 +124,7 @@ class _SetEpoch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, _logs: dict[str, float] | None = None) -> None:
         """Set what is drawn in this epoch."""
-        self._batches.epoch = epoch
+        self._batches.begin_epoch(epoch)
         for layer in _layers_of(self.model):
             if hasattr(layer, "seed_generator"):
                 state = layer.seed_generator.state

@@ -223,7 +223,7 @@ def test_blocks_depend_on_seed_epoch_and_number_only() -> None:
     volume = odd_head((2.0, 2.0, 2.0))
     labels = (np.asarray(volume.voxels) > 500).astype(np.uint8) * 2
     head = subjects.label_head(volume, labels)
-    course = blocks.Course(size=32, batch_size=2, batches=3, epochs=4, seed=9)
+    course = blocks.Course(size=32, batch_size=2, batches=3, seed=9)
     made_up = blocks.MadeUp((), load_part(FOLDER, "train").ScanLimits(), share=0.0, calm_share=0.0)
     first, again = (blocks.HeadBlocks([head], made_up, course) for _ in range(2))
     again[0]

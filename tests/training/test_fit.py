@@ -17,11 +17,13 @@ from node.training.augmentation import Augmentation
 from node.training.batches import AugmentedBatches, Dealing, EpochBatches, LabelledPictures
 from node.training.epoch_log import best_epoch, read_log
 from node.training.fit import BEST_WEIGHTS, Material, fit
+from node.training.options import TrainingOptions
 from node.training.schedule import Schedule
 
 # Keras 3.15 hands its variables to h5py in a way that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
+RESTART, RESUME = TrainingOptions(), TrainingOptions(resume=True)
 DEALING = Dealing(batch_size=2, repeats=1, seed=11)
 SCHEDULE = Schedule(epochs=3, learning_rate=0.02, validation_batch=2)
 
@@ -85,7 +87,7 @@ def cut_after(epoch: int, schedule: Schedule) -> Schedule:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the output folder of a training that nothing interrupted."""
     output = tmp_path_factory.mktemp("whole")
-    fit(small_network(), material(), SCHEDULE, output, resume=False)
+    fit(small_network(), material(), SCHEDULE, output, RESTART)
     return output
 
 
@@ -95,8 +97,8 @@ def epochs_in(output: Path) -> list[str]:
 
 def test_a_training_interrupted_and_resumed_ends_with_the_same_weights(whole: Path, tmp_path: Path) -> None:
     with pytest.raises(PowerCut):
-        fit(small_network(), material(), cut_after(0, SCHEDULE), tmp_path, resume=False)
-    resumed = fit(small_network(), material(), SCHEDULE, tmp_path, resume=True)
+        fit(small_network(), material(), cut_after(0, SCHEDULE), tmp_path, RESTART)
+    resumed = fit(small_network(), material(), SCHEDULE, tmp_path, RESUME)
 
     expected, found = read_weights(whole / resumed.name), read_weights(resumed)
     assert expected.keys() == found.keys()
@@ -121,7 +123,7 @@ def test_the_weights_kept_are_those_of_the_best_epoch_and_hold_no_optimizer(whol
 
 def test_a_new_training_forgets_an_old_one_in_the_same_folder(whole: Path, tmp_path: Path) -> None:
     output = shutil.copytree(whole, tmp_path / "again")
-    fit(small_network(), material(), replace(SCHEDULE, epochs=1), output, resume=False)
+    fit(small_network(), material(), replace(SCHEDULE, epochs=1), output, RESTART)
     assert epochs_in(output) == ["0"]
 
 
@@ -129,10 +131,10 @@ def test_resuming_a_finished_training_leaves_it_as_it_is_and_more_epochs_begin_a
     whole: Path, tmp_path: Path
 ) -> None:
     output = shutil.copytree(whole, tmp_path / "again")
-    weights = fit(small_network(), material(), SCHEDULE, output, resume=True)
+    weights = fit(small_network(), material(), SCHEDULE, output, RESUME)
     assert weights.read_bytes() == (whole / BEST_WEIGHTS).read_bytes()
     assert epochs_in(output) == ["0", "1", "2"]
-    fit(small_network(), material(), replace(SCHEDULE, epochs=4), output, resume=True)
+    fit(small_network(), material(), replace(SCHEDULE, epochs=4), output, RESUME)
     assert epochs_in(output) == ["0", "1", "2", "3"]
 
 
@@ -140,7 +142,7 @@ def test_training_stops_when_validation_no_longer_improves(tmp_path: Path) -> No
     standing = replace(SCHEDULE, epochs=8, learning_rate=0.0, last_learning_rate=0.0, patience=1)
     frozen = small_network()
     frozen.get_layer("norm").momentum = 1.0
-    fit(frozen, material(), standing, tmp_path, resume=False)
+    fit(frozen, material(), standing, tmp_path, RESTART)
     assert epochs_in(tmp_path) == ["0", "1"]
 
 
@@ -168,17 +170,17 @@ AVERAGED = replace(SCHEDULE, averaging=0.9, weight_decay=0.01)
 
 
 def test_a_resumed_training_goes_on_with_the_mean_of_its_weights(tmp_path: Path) -> None:
-    whole = fit(small_network(), material(), AVERAGED, tmp_path / "whole", resume=False)
+    whole = fit(small_network(), material(), AVERAGED, tmp_path / "whole", RESTART)
     with pytest.raises(PowerCut):
-        fit(small_network(), material(), cut_after(1, AVERAGED), tmp_path / "cut", resume=False)
-    resumed = fit(small_network(), material(), AVERAGED, tmp_path / "cut", resume=True)
+        fit(small_network(), material(), cut_after(1, AVERAGED), tmp_path / "cut", RESTART)
+    resumed = fit(small_network(), material(), AVERAGED, tmp_path / "cut", RESUME)
     expected, found = read_weights(whole), read_weights(resumed)
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 def test_the_mean_of_the_weights_is_what_is_validated_and_kept(tmp_path: Path) -> None:
-    kept = fit(small_network(), material(), AVERAGED, tmp_path, resume=False)
+    kept = fit(small_network(), material(), AVERAGED, tmp_path, RESTART)
     network = small_network()
     network.load_weights(kept)
     network.compile(loss=AVERAGED.loss)
@@ -205,8 +207,32 @@ def test_a_network_for_numbers_is_judged_by_its_lowest_error(tmp_path: Path) -> 
     schedule = Schedule(
         epochs=4, learning_rate=0.3, loss="mse", metrics=("mae",), watched="val_mae", higher_is_better=False
     )
-    fit(network, Material(Numbers(), Numbers()), schedule, tmp_path, resume=False)
+    fit(network, Material(Numbers(), Numbers()), schedule, tmp_path, RESTART)
     errors = [row["val_mae"] for row in read_log(tmp_path / "epochs.csv")]
     best = best_epoch(tmp_path / "epochs.csv", "val_mae", higher_is_better=False)
     assert best == (errors.index(min(errors)), min(errors))
     assert (tmp_path / BEST_WEIGHTS).is_file()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_batches_drawn_in_other_processes_train_the_same_weights(tmp_path: Path) -> None:
+    alone = fit(small_network(), material(), AVERAGED, tmp_path / "alone", RESTART)
+    with_help = fit(small_network(), material(), AVERAGED, tmp_path / "helped", replace(RESTART, processes=2))
+    for name, weights in read_weights(alone).items():
+        np.testing.assert_array_equal(read_weights(with_help)[name], weights, name)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_batch_that_cannot_be_drawn_in_another_process_ends_the_training(tmp_path: Path) -> None:
+    class Spoiled(EpochBatches):
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
+            if self.epoch == 1:
+                raise OSError("the file is gone")
+            return VALIDATION.pictures, VALIDATION.truths
+
+    spoiled = Material(Spoiled(), (VALIDATION.pictures, VALIDATION.truths))
+    with pytest.raises(Exception, match="the process that draws it died"):
+        fit(small_network(), spoiled, SCHEDULE, tmp_path, replace(RESTART, processes=2))
