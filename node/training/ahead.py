@@ -66,10 +66,11 @@ class BatchesAhead(EpochBatches):
 
     def __getitem__(self, batch: int) -> tuple[Any, Any]:
         """Return batch number `batch` of the present epoch; raises TrainingDataError when its process died."""
-        if batch != self._next:
-            return self._source[batch]
-        self._next += 1
-        return self._receive(batch)
+        if batch == self._next:
+            self._next += 1
+            return self._receive(batch)
+        inputs, targets = self._source[batch]
+        return inputs, targets
 
     def _receive(self, batch: int) -> tuple[Any, Any]:
         try:
