@@ -27,9 +27,9 @@ from .preprocess import prepare
 from .subjects import coarsen, draw_subjects, read_subjects
 from .variations import Limits, Subject, vary
 
-EPOCHS = 30
+EPOCHS = 12
 BATCH_SIZE = 8
-REPEATS = 6
+REPEATS = 4
 SYNTHESISED_EACH = 5
 MISFIT_SHARE = 0.5
 VALIDATION_EACH = 16
