@@ -70,8 +70,6 @@ def test_the_same_series_gives_the_same_input_twice(volume: Volume) -> None:
     np.testing.assert_allclose(PART.prepare(volume), PART.prepare(volume), atol=1e-4)
 
 
-
-
 def test_the_remark_says_that_it_is_an_estimate(volume: Volume) -> None:
     found = PART.interpret(np.array([[0.3, 0.7]], np.float32), volume)
     assert len(found.remarks) == 1
