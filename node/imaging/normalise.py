@@ -11,6 +11,9 @@ from node.vocabulary import Mask, Pixels
 Values = NDArray[np.int16] | NDArray[np.float32]
 
 LEAST_SPREAD = 1e-6
+BLACK = -1.0
+EXPOSED_PERCENTILES = (1.0, 99.0)
+LEAST_CONTRAST = 0.01  # less is the noise of an empty exposure, which stretching would turn into a picture
 # The deviation of a normal distribution is this many times the median distance from its median.
 DEVIATION_PER_MEDIAN_DISTANCE = 1.4826
 
@@ -50,6 +53,23 @@ def scale_percentiles(values: Values, percentiles: tuple[float, float], where: M
     low, high = (float(value) for value in np.percentile(_counted(values, where), percentiles))
     _check_spread(high - low)
     return scale_range(values, low, high)
+
+
+def stretch_exposure(picture: Pixels, seen: Mask) -> Pixels:
+    """Map the middle 98 % of the grey values 0..1 seen of an X-ray onto -1..1; what was not seen is black, -1.
+
+    Raises PixelsRefused where nothing was seen or the exposure was empty.
+    """
+    if not seen.any():
+        raise PixelsRefused("every pixel is padding; an X-ray is needed; send the image again")
+    low, high = np.percentile(picture[seen], EXPOSED_PERCENTILES)
+    if high - low < LEAST_CONTRAST:
+        raise PixelsRefused(
+            f"the grey values of the picture reach from {low:.3f} to {high:.3f} of 0..1; an X-ray needs at "
+            f"least {LEAST_CONTRAST} between them; check the window in its header"
+        )
+    stretched = np.clip((picture - low) / (high - low), 0.0, 1.0) * 2.0 - 1.0
+    return np.where(seen, stretched, BLACK).astype(np.float32)
 
 
 def _counted(values: Values, where: Mask | None) -> Pixels:
