@@ -10,11 +10,12 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from node.imaging.volume import Grid, Millimetres, SliceSource, Unit, Volume
+from node.training.phantom_space import Space
 from node.vocabulary import Mask
 
 from .body import BELOW_MM, Build
 from .resampling import resample
-from .shapes import Field, Space
+from .shapes import Field
 
 LOWEST_HU, HIGHEST_HU = -1024, 3071
 STEPS_MM = (1.0, 1.25, 2.0, 2.5, 3.0, 5.0)
