@@ -10,7 +10,7 @@ from node.vocabulary import Mask, Pixels
 
 Values = NDArray[np.int16] | NDArray[np.float32]
 
-LEAST_DEVIATION = 1e-6
+LEAST_SPREAD = 1e-6
 BLACK = -1.0
 EXPOSED_PERCENTILES = (1.0, 99.0)
 LEAST_CONTRAST = 0.01  # less is the noise of an empty exposure, which stretching would turn into a picture
@@ -25,7 +25,7 @@ def whiten(values: Values, where: Mask | None = None) -> Pixels:
     if not counted.size:
         raise PixelsRefused("no voxel belongs to what the network looks at; the image shows something else")
     mean, deviation = float(counted.mean(dtype=np.float64)), float(counted.std(dtype=np.float64))
-    if not deviation > LEAST_DEVIATION:
+    if not deviation > LEAST_SPREAD:
         raise PixelsRefused(
             f"the values of the image differ by {deviation:.2g} only; expected an image with contrast; send it again"
         )
