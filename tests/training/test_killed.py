@@ -17,6 +17,8 @@ from weights import read_weights
 
 from node.training.epoch_log import read_log
 
+pytestmark = pytest.mark.timeout(400)
+
 STRIDE = 9
 
 
@@ -26,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kills")
     command = [sys.executable, str(REPOSITORY / "tests" / "killed_training.py"), str(folder), str(STRIDE)]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=110)
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=380)
     (folder / "kills.jsonl").write_text(answer.stdout)
     assert answer.returncode == 0, answer.stderr[-2000:]
     return folder
