@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
@@ -56,6 +56,8 @@ AnyCode = Annotated[
 ]
 Channel = Annotated[int, Field(ge=0, le=255)]
 
+SEXES = {"F", "M", "O"}  # PS3.3 C.7.1.1, PatientSex
+YEARS = "a"
 FINDING = CodePart(value="121071", scheme="DCM", meaning="Finding")
 
 
@@ -91,6 +93,13 @@ class ClassPart(_Part):
     code: AnyCode
 
 
+class ComparedClass(_Part):
+    """An attribute of the header whose values are classes; doubted where that class is less probable than this."""
+
+    attribute: Literal["PatientSex"]
+    probability: Annotated[float, Field(gt=0, lt=0.5)]
+
+
 class ClassesOutput(_Part):
     """Something that belongs to one of several classes; below `decisive` no class is named as the answer."""
 
@@ -99,7 +108,22 @@ class ClassesOutput(_Part):
     concept: AnyCode = FINDING
     site: AnyCode | None = None
     decisive: Annotated[float, Field(ge=0, le=1)] = 0.0
+    compared: ComparedClass | None = None
     classes: Annotated[Mapping[str, ClassPart], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _check_compared(self) -> ClassesOutput:
+        """Refuse classes that the attribute does not know, for they would never be compared."""
+        if self.compared and not set(self.classes) <= SEXES:
+            raise ValueError(f"`compared` needs classes out of {', '.join(sorted(SEXES))}, the values of PatientSex")
+        return self
+
+
+class ComparedQuantity(_Part):
+    """An attribute of the header that states the quantity; doubted outside so many times the 95 % interval."""
+
+    attribute: Literal["PatientAge"]
+    intervals: Annotated[float, Field(ge=1)]
 
 
 class QuantityOutput(_Part):
@@ -110,6 +134,14 @@ class QuantityOutput(_Part):
     concept: AnyCode
     site: AnyCode | None = None
     unit: str
+    compared: ComparedQuantity | None = None
+
+    @model_validator(mode="after")
+    def _check_compared(self) -> QuantityOutput:
+        """Refuse another unit than that of the attribute it is compared with."""
+        if self.compared and self.unit != YEARS:
+            raise ValueError(f"`compared` needs the unit {YEARS!r}, years, as of PatientAge")
+        return self
 
 
 class MapOutput(_Part):

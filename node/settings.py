@@ -109,6 +109,7 @@ class WorkersSection(_Section):
     lease_seconds: Seconds = 30.0
     deadline_seconds: Seconds = 300.0
     attempts: Count = 3
+    doubt_identity: bool = False
 
 
 class DeliverySection(_Section):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from node.training.comparing import Subjects, compare_quantities
 from node.training.comparison import NETWORK
-from node.training.markdown import show
+from node.training.cross_validation import write_rows, write_scores
 from node.training.subjects import Subject
 
 Numbers = NDArray[np.float64]
@@ -22,22 +21,11 @@ TISSUE_VOLUMES = "tissue_volumes"
 def write_cross_validation(subjects: Sequence[Subject], ages: Numbers, estimates: Numbers, folder: Path) -> Path:
     """Write the estimates as CSV and their errors with intervals as Markdown; return the latter's path."""
     names = [subject.name for subject in subjects]
-    with (folder / "cross_validation.csv").open("w", newline="", encoding="utf-8") as opened:
-        writer = csv.writer(opened)
-        writer.writerow(("subject", "age", "estimate"))
-        writer.writerows(
-            (name, f"{age:.2f}", f"{estimate:.2f}") for name, age, estimate in zip(names, ages, estimates, strict=True)
-        )
+    rows = [(name, f"{age:.2f}", f"{found:.2f}") for name, age, found in zip(names, ages, estimates, strict=True)]
+    write_rows(("subject", "age", "estimate"), rows, folder)
     middle = [float(ages.mean())] * len(ages)
     comparison = compare_quantities(
         Subjects(names, names), ages.tolist(), {NETWORK: estimates.tolist(), MEAN_AGE: middle}
     )
-    lines = [f"{len(ages)} subjects, each estimated by layers fitted without those of its fold."]
-    lines += [
-        f"- {measure.title}: {show(comparison.estimate(NETWORK, measure.key), measure.digits)}"
-        for measure in comparison.measures
-    ]
-    report = folder / "cross_validation.md"
-    report.write_text("\n".join(["# Cross-validation", "", *lines]) + "\n", encoding="utf-8")
-    return report
-
+    sentence = f"{len(ages)} subjects, each estimated by layers fitted without those of its fold."
+    return write_scores(comparison, folder, sentence)

@@ -41,7 +41,6 @@ def evaluate(data: Path, weights: Path, split: Split, day: date) -> Path:
     chosen = [one for one in choose_subjects(read_subjects(data), split) if one.sex in SEXES]
     names, truths = [one.name for one in chosen], [one.sex for one in chosen]
     found = _estimate(chosen, weights)
-    found = _estimate(chosen, weights)
     threshold_ml = _threshold_ml(learnt)
     commoner = max(SEXES, key=[one.sex for one in learnt].count)
     answers = {

@@ -5,59 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.random import Generator
-from numpy.typing import NDArray
-
-from node.imaging.volume import Unit
-from node.imaging.volume_files import read_volume_file
-from node.training.batches import Dealing, DrawnBatches, Example
-from node.training.fit import Material, fit
 from node.training.options import TrainingOptions
-from node.training.precision import build_in_bfloat16
-from node.training.samples import Split
-from node.training.schedule import Schedule
 from node.training.subjects import Subject
+from node.training.whole_heads import HeadTask, train_on_heads
 
 from .architecture import VARIANTS
 from .preprocess import SEXES, prepare
 
-EPOCHS = 40
-BATCH_SIZE = 8  # as in DLTK's script
-LEARNING_RATE = 1e-3
 SHIFT = 1  # voxels of 4 mm, the only variation beside the mirror: DLTK cropped at random
 
 
 def train_tutorial(subjects: Sequence[Subject], output: Path, options: TrainingOptions) -> Path:
     """Train on the subjects for training and return the weights best on those for validation."""
-    heads = {split: _read(subjects, split) for split in (Split.TRAIN, Split.VALIDATION)}
-    inputs, sexes = heads[Split.TRAIN]
-
-    def draw(index: int, rng: Generator) -> Example:
-        return _vary(inputs[index], rng), sexes[index]
-
-    schedule = Schedule(
-        epochs=options.epochs or EPOCHS,
-        learning_rate=LEARNING_RATE,
-        loss="categorical_crossentropy",
-        metrics=("accuracy",),
-        watched="val_loss",
-        higher_is_better=False,
-        validation_batch=BATCH_SIZE,
-    )
-    batches = DrawnBatches(draw, len(inputs), Dealing(BATCH_SIZE, repeats=1, seed=options.seed))
-    network = build_in_bfloat16(VARIANTS[options.variant])
-    return fit(network, Material(batches, heads[Split.VALIDATION]), schedule, output, options)
+    task = HeadTask(prepare, _sexes, SHIFT, loss="categorical_crossentropy", metric="accuracy", watched="val_loss")
+    return train_on_heads(VARIANTS[options.variant], task, subjects, output, options)
 
 
-def _read(subjects: Sequence[Subject], split: Split) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return heads as the node would prepare them, and 1 for the sex of each."""
-    chosen = [subject for subject in subjects if subject.split is split]
-    heads = np.concatenate([prepare(read_volume_file(subject.volume, Unit.STORED)) for subject in chosen])
-    return heads, np.array([[float(subject.sex == sex) for sex in SEXES] for subject in chosen], np.float32)
-
-
-def _vary(head: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
-    """Mirror half of the heads and shift all of them a little."""
-    mirrored = head[:, :, ::-1] if rng.random() < 0.5 else head
-    return np.roll(mirrored, rng.integers(-SHIFT, SHIFT + 1, 3), axis=(0, 1, 2))
+def _sexes(subject: Subject) -> list[float]:
+    """Return 1 for the sex of the subject, in the order of the network."""
+    return [float(subject.sex == sex) for sex in SEXES]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
+from node.training.phantom_space import Space
 from node.vocabulary import Mask
 
 from .body import FAT_HU, MUSCLE_HU, Build
-from .shapes import Field, Space, add_ellipsoid, add_tube, oval, smooth_noise
+from .shapes import Field, add_ellipsoid, add_tube, oval, smooth_noise
 
 BOWEL_LOOPS = 14
 

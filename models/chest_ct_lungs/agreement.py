@@ -11,6 +11,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from node.errors import StudyRefused
+from node.imaging.regrid import Sampling, resample_values
 from node.imaging.series import read_volume
 from node.imaging.volume import Volume
 from node.training.scores import score
@@ -18,7 +19,6 @@ from node.vocabulary import Mask, Pixels
 
 from .classical import classical_lungs
 from .preprocess import interpret, network_grid, prepare
-from .resampling import resample
 
 REPORT = "agreement.md"
 NO_TRUTH = (
@@ -113,7 +113,7 @@ def _row_of_slice(series: Series, predict: Predict) -> list[str]:
         prediction = predict(prepare(volume))
     except StudyRefused as refusal:
         return [series.name, "-", "-", "-", f"refused: {refusal}"]
-    marked = resample(np.asarray(prediction[..., 0]), network_grid(volume), volume.grid, 0.0) > 0.5
+    marked = resample_values(np.asarray(prediction[..., 0]), network_grid(volume), volume.grid, Sampling()) > 0.5
     classical = classical_lungs(volume)
     found = interpret(prediction, volume)
     cm2 = [_cm3(mask, volume) / volume.grid.spacing_mm[0] * 10 for mask in (marked, classical)]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
+from node.training.phantom_space import Space
 from node.vocabulary import Mask
 
-from .shapes import Field, Space, add_ellipsoid, add_tube, oval, smooth_noise
+from .shapes import Field, add_ellipsoid, add_tube, oval, smooth_noise
 
 AIR_HU, FAT_HU, MUSCLE_HU = -1000.0, -105.0, 45.0
 BELOW_MM, ABOVE_MM = 150.0, 60.0

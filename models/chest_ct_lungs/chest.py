@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
+from node.training.phantom_space import Point, Space
 from node.vocabulary import Mask
 
 from .body import FAT_HU, MUSCLE_HU, Build
-from .shapes import Field, Point, Space, add_ellipsoid, add_tube, oval, smooth_noise
+from .shapes import Field, add_ellipsoid, add_tube, oval, smooth_noise
 
 WALL_MM = 2.0
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK
 
+from node.imaging.regrid import Sampling, resample_values
 from node.imaging.volume import Grid, Volume
 from node.vocabulary import Mask
 
-from .resampling import average_blocks, resample
+from .averaging import average_blocks
 
 LUNG_HU = -400.0
 AIRWAY_HU = -900.0
@@ -30,7 +31,8 @@ def classical_lungs(volume: Volume) -> Mask:
     dark = _inside_body(means < LUNG_HU)
     dark &= ~_airways(dark & (means < AIRWAY_HU), grid.spacing_mm)
     lungs = _close(_two_largest(dark, _least_voxels(grid)), grid.spacing_mm)
-    return np.asarray((resample(lungs.astype(np.float32), grid, volume.grid, 0.0) > 0.5) & ~volume.padding)
+    share = resample_values(lungs.astype(np.float32), grid, volume.grid, Sampling())
+    return np.asarray((share > 0.5) & ~volume.padding)
 
 
 def _least_voxels(grid: Grid) -> float:

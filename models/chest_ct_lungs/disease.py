@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
+from node.training.phantom_space import Point, Space
 from node.vocabulary import Mask
 
 from .body import Build
 from .chest import Chest
-from .shapes import Field, Point, Space, add_ellipsoid, smooth_noise
+from .shapes import Field, add_ellipsoid, smooth_noise
 
 
 def add_disease(hu: Field, space: Space, build: Build, chest: Chest, rng: Generator) -> Mask:

@@ -8,10 +8,11 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
+from node.imaging.regrid import Sampling, resample_values
 from node.imaging.volume import Grid, Volume
 from node.vocabulary import Interpretation, Mask, Region
 
-from .resampling import Field, resample
+from .averaging import Field
 
 PROBABILITY = 0.5
 CM3 = 1000.0
@@ -121,7 +122,7 @@ def _on_source(probability: Field, territory: Mask, grid: Grid, volume: Volume) 
     reach = SimpleITK.GetArrayFromImage(SimpleITK.BinaryDilate(_image(territory), [1, 1, 1])) > 0
     others = (probability > PROBABILITY) & ~territory
     own = np.where(reach & ~others, probability, 0.0).astype(np.float32)
-    return np.asarray((resample(own, grid, volume.grid, 0.0) > PROBABILITY) & ~volume.padding)
+    return np.asarray((resample_values(own, grid, volume.grid, Sampling()) > PROBABILITY) & ~volume.padding)
 
 
 def _why_partial(lungs: Mask, grid: Grid) -> tuple[str, ...]:

@@ -7,11 +7,12 @@ import math
 import numpy as np
 
 from node.errors import PixelsRefused, StudyRefused
+from node.imaging.regrid import Sampling, resample_values
 from node.imaging.volume import Grid, Unit, Volume
 from node.vocabulary import Interpretation, Pixels
 
+from .averaging import Field, average_blocks
 from .lungs import find_lungs
-from .resampling import Field, average_blocks, resample
 
 # The network looks at slices across the body, wherever the scanner put its axes: (z, y, x) in mm.
 STEPS_MM = (4.0, 2.0, 2.0)
@@ -46,7 +47,7 @@ def on_network_grid(volume: Volume) -> Field:
     """Return HU at the voxels of `network_grid`, averaged over what a voxel covers."""
     _check_unit(volume)
     means, means_grid = average_blocks(volume.voxels, volume.grid, _block(volume.grid))
-    return resample(means, means_grid, network_grid(volume), AIR_HU)
+    return resample_values(means, means_grid, network_grid(volume), Sampling(outside=AIR_HU))
 
 
 def network_grid(volume: Volume) -> Grid:

@@ -9,12 +9,13 @@ import SimpleITK
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from node.imaging.regrid import Sampling, resample_values
 from node.imaging.volume import Grid, Millimetres, SliceSource, Unit, Volume
+from node.training.phantom_space import Space
 from node.vocabulary import Mask
 
 from .body import BELOW_MM, Build
-from .resampling import resample
-from .shapes import Field, Space
+from .shapes import Field
 
 LOWEST_HU, HIGHEST_HU = -1024, 3071
 STEPS_MM = (1.0, 1.25, 2.0, 2.5, 3.0, 5.0)
@@ -51,8 +52,8 @@ def scan(phantom: Phantom, protocol: Protocol, rng: Generator) -> Scan:
     space = phantom.space
     grid = _draw_grid(phantom.build, protocol, rng)
     blurred = _blur(phantom.hu, (0.3 * grid.spacing_mm[0], 0.0, 0.0), space.steps_mm)
-    seen = resample(blurred, space.grid, grid, float(LOWEST_HU))
-    truth = resample(phantom.lungs.astype(np.float32), space.grid, grid, 0.0) > 0.5
+    seen = resample_values(blurred, space.grid, grid, Sampling(outside=float(LOWEST_HU)))
+    truth = resample_values(phantom.lungs.astype(np.float32), space.grid, grid, Sampling()) > 0.5
     voxels = _reconstruct(seen, grid, rng)
     padding = _draw_padding(grid, rng)
     voxels[padding] = voxels[~padding].min()

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from node.imaging.regrid import Sampling, resample_values
 from node.training.augmentation import Augmentation
 from node.training.batches import AugmentedBatches, Dealing, LabelledPictures
 from node.training.fit import Material, fit
@@ -18,7 +19,6 @@ from node.training.schedule import Schedule
 from .architecture import build
 from .phantoms import draw_phantom
 from .preprocess import network_grid, prepare
-from .resampling import resample
 from .scanner import Protocol
 
 # Patients are numbers here: each split has its own thousands.
@@ -63,7 +63,7 @@ def draw_slices(patients: Sequence[int], slices: int = SLICES) -> LabelledPictur
     for patient in patients:
         scan = draw_phantom(patient, COARSE)
         batch = prepare(scan.volume)
-        lungs = resample(scan.lungs.astype(np.float32), scan.volume.grid, network_grid(scan.volume), 0.0)
+        lungs = resample_values(scan.lungs.astype(np.float32), scan.volume.grid, network_grid(scan.volume), Sampling())
         chosen = np.random.default_rng(patient).permutation(len(batch))[:slices]
         pictures.append(batch[chosen])
         truths.append((lungs[chosen] > 0.5).astype(np.float32)[..., np.newaxis])

@@ -71,7 +71,7 @@ def _box(build: Build, step_mm: float) -> Box:
     lengths = (BELOW_MM + build.height + 20.0, 2 * (build.half_depth + skin), 2 * (build.half_width + skin))
     counts = [int(length / step_mm) + 1 for length in lengths]
     first = (-BELOW_MM, -lengths[1] / 2, -lengths[2] / 2)
-    return Box((counts[0], counts[1], counts[2]), first, step_mm)
+    return Box((counts[0], counts[1], counts[2]), first, (step_mm, step_mm, step_mm))
 
 
 def _draw_wall(box: Box, build: Build, rng: Generator) -> tuple[Field, Mask]:

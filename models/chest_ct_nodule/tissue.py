@@ -1,64 +1,27 @@
-"""The box of the patient that chests and nodules are drawn in, smooth noise, and tubes that fill voxels in part."""
+"""The cubes that chests and nodules are drawn in, smooth noise, and tubes that fill voxels in part."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import SimpleITK
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from node.imaging.volume import Grid
+from node.training.phantom_space import Space
 
 Field = NDArray[np.float32]
 Points = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Box:
-    """Voxels along the patient's axes, `step_mm` apart: slices to the head, rows to the back, columns to the left."""
-
-    shape: tuple[int, int, int]
-    first_mm: tuple[float, float, float]
-    step_mm: float
-
-    @cached_property
-    def z(self) -> Field:
-        """Return mm towards the head, (slices, 1, 1)."""
-        return self._axis(0).reshape(-1, 1, 1)
-
-    @cached_property
-    def y(self) -> Field:
-        """Return mm towards the back, (1, rows, 1)."""
-        return self._axis(1).reshape(1, -1, 1)
-
-    @cached_property
-    def x(self) -> Field:
-        """Return mm towards the patient's left, (1, 1, columns)."""
-        return self._axis(2).reshape(1, 1, -1)
+class Box(Space):
+    """A space of cubes."""
 
     @property
-    def grid(self) -> Grid:
-        """Return the same box as the node describes a volume."""
-        z, y, x = self.first_mm
-        step = self.step_mm
-        return Grid(self.shape, (x, y, z), ((0.0, 0.0, step), (0.0, step, 0.0), (step, 0.0, 0.0)))
-
-    def around(self, low_mm: Points, high_mm: Points) -> tuple[slice, slice, slice]:
-        """Return the indices of the voxels between two (z, y, x) corners, cut at the edges of the box."""
-        first = np.floor((low_mm - np.array(self.first_mm)) / self.step_mm).astype(int)
-        last = np.ceil((high_mm - np.array(self.first_mm)) / self.step_mm).astype(int) + 1
-        spans = [
-            slice(min(max(int(start), 0), count), min(max(int(end), 0), count))
-            for start, end, count in zip(first, last, self.shape, strict=True)
-        ]
-        return spans[0], spans[1], spans[2]
-
-    def _axis(self, axis: int) -> Field:
-        return np.asarray(self.first_mm[axis] + self.step_mm * np.arange(self.shape[axis]), np.float32)
+    def step_mm(self) -> float:
+        """Return how far apart the voxels are, along every axis."""
+        return self.steps_mm[0]
 
 
 def smooth_noise(shape: Sequence[int], cell: float, rng: Generator) -> Field:

@@ -34,7 +34,6 @@ EPOCHS = 12
 REAL_EPOCHS = 3
 REAL_SHARE = 0.5
 BEST = "best.weights.h5"
-FINISHED = "finished.weights.h5"
 LEFT_OUT = "without_{patient}.weights.h5"
 
 
@@ -64,9 +63,6 @@ class Course:
         The network computes in bfloat16, its weights stay float32: faster on a CPU. A training that has
         ended is not repeated when a run is resumed.
         """
-        finished = folder / FINISHED
-        if self.options.resume and finished.is_file():
-            return finished
         keras.utils.set_random_seed(self.options.seed)
         dealing = Dealing(batch_size=BATCH_SIZE, repeats=1, seed=self.options.seed)
         batches = DrawnBatches(lungs.window, WINDOWS, dealing)
@@ -76,8 +72,7 @@ class Course:
             network = build_for(SIDE)
             if start is not None:
                 network.load_weights(start)
-            best = fit(network, Material(batches, self.validation), schedule, folder, self.options)
-            return Path(shutil.copyfile(best, finished))
+            return fit(network, Material(batches, self.validation), schedule, folder, self.options)
         finally:
             keras.mixed_precision.set_dtype_policy(before)
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from node.errors import PixelsRefused, StudyRefused
+from node.errors import StudyRefused
 from node.imaging.image import PlanarImage
+from node.imaging.normalise import stretch_exposure
 from node.imaging.orientation import turn_to_display
 from node.imaging.resample import letterbox
-from node.vocabulary import Classification, Interpretation, Mask, Pixels
+from node.vocabulary import Classification, Interpretation, Pixels
 
 SIZE = 128
-BLACK = -1.0
-WINDOW_PERCENTILES = (1.0, 99.0)
-LEAST_CONTRAST = 0.01  # less is the noise of an empty exposure, which stretching would turn into a picture
 
 UPRIGHT = "upright"
 TURNED_LEFT = "turned_left"
@@ -52,7 +50,7 @@ def prepare(image: PlanarImage) -> Pixels:
     turn = turn_to_display(image)
     picture = letterbox(turn.apply(image.pixels), SIZE)
     seen = letterbox(turn.apply(~image.padding).astype(np.float32), SIZE) > 0.5
-    return stretch(picture, seen)[np.newaxis, :, :, np.newaxis]
+    return stretch_exposure(picture, seen)[np.newaxis, :, :, np.newaxis]
 
 
 def interpret(prediction: Pixels, image: PlanarImage) -> Interpretation:  # noqa: ARG001
@@ -65,20 +63,6 @@ def interpret(prediction: Pixels, image: PlanarImage) -> Interpretation:  # noqa
     if probabilities[UPRIGHT] < LEAST_PROBABILITY:
         _refuse(probabilities)
     return Interpretation(classifications=(Classification("kind", probabilities),))
-
-
-def stretch(picture: Pixels, seen: Mask) -> Pixels:
-    """Map the middle 98 % of the grey values seen onto -1..1; what was not seen is black."""
-    if not seen.any():
-        raise PixelsRefused("every pixel is padding; a chest X-ray is needed; send the image again")
-    low, high = np.percentile(picture[seen], WINDOW_PERCENTILES)
-    if high - low < LEAST_CONTRAST:
-        raise PixelsRefused(
-            f"the grey values of the picture reach from {low:.3f} to {high:.3f} of 0..1; a chest X-ray needs at "
-            f"least {LEAST_CONTRAST} between them; check the window in its header"
-        )
-    stretched = np.clip((picture - low) / (high - low), 0.0, 1.0) * 2.0 - 1.0
-    return np.where(seen, stretched, BLACK).astype(np.float32)
 
 
 def _refuse(probabilities: dict[str, float]) -> None:

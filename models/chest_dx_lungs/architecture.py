@@ -12,58 +12,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import keras
-from keras import KerasTensor, layers
+from keras import layers
+
+from node.networks.unet import UNetPlan, unet
 
 SIZE = 256
-FILTERS = (16, 32, 64, 128)
-DROPOUT = 0.2
-TUTORIAL_FILTERS = (32, 64, 128, 256)
+PLAN = UNetPlan(filters=(16, 32, 64, 128), bottom=256, dropout=0.2)
+TUTORIAL_PLAN = UNetPlan(filters=(32, 64, 128, 256), bottom=512)
 
 
 def build() -> keras.Model:
     """Return the untrained network: (256, 256, 1) in -1..1 to (256, 256, 1), a probability."""
-    return unet(FILTERS, DROPOUT)
+    return build_for(PLAN)
 
 
 def build_tutorial() -> keras.Model:
     """Return the untrained network of the tutorial, with the same input and output and four times the parameters."""
-    return unet(TUTORIAL_FILTERS, dropout=0.0)
+    return build_for(TUTORIAL_PLAN)
 
 
-def unet(level_filters: tuple[int, ...], dropout: float) -> keras.Model:
-    """Return a U-Net with these filters on the levels down and up, and twice the last at the bottom."""
+def build_for(plan: UNetPlan) -> keras.Model:
+    """Return the untrained network of a plan."""
     picture = keras.Input((SIZE, SIZE, 1), name="picture")
-    x, skips = picture, []
-
-    for level, filters in enumerate(level_filters, start=1):
-        skip = double_conv(x, filters, name=f"down{level}")           # (H, W, filters)
-        x = layers.MaxPooling2D(name=f"down{level}_pool")(skip)       # (H/2, W/2, filters)
-        skips.append(skip)
-
-    x = double_conv(x, 2 * level_filters[-1], name="bottom")          # (16, 16, filters)
-    x = layers.Dropout(dropout, name="bottom_dropout")(x)
-
-    for level, filters in reversed(list(enumerate(level_filters, start=1))):
-        x = up_conv(x, filters, name=f"up{level}")                    # (2H, 2W, filters)
-        x = layers.Concatenate(name=f"up{level}_join")([skips[level - 1], x])
-        x = double_conv(x, filters, name=f"up{level}")                # (2H, 2W, filters)
-
-    lung = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="lung")(x)  # (256, 256, 1)
+    lung = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="lung")(unet(picture, plan))  # (256, 256, 1)
     return keras.Model(picture, lung, name="chest_dx_lungs")
-
-
-def double_conv(x: KerasTensor, filters: int, name: str) -> KerasTensor:
-    """Convolve 3x3 twice, each time normalised and rectified: the blue arrows of the figure."""
-    for step in "ab":
-        x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"{name}{step}_conv")(x)
-        x = layers.BatchNormalization(momentum=0.95, name=f"{name}{step}_norm")(x)
-        x = layers.ReLU(name=f"{name}{step}_relu")(x)
-    return x
-
-
-def up_conv(x: KerasTensor, filters: int, name: str) -> KerasTensor:
-    """Double the grid with a 2x2 transposed convolution: the green arrow of the figure."""
-    return layers.Conv2DTranspose(filters, 2, strides=2, name=f"{name}_grow")(x)
 
 
 VARIANTS: Mapping[str, Callable[[], keras.Model]] = {"tutorial": build_tutorial}

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from node.errors import PixelsRefused
 from node.imaging.components import largest_components
 from node.imaging.image import PlanarImage
+from node.imaging.normalise import stretch_exposure
 from node.imaging.orientation import is_orientation_stated, turn_to_display
 from node.imaging.resample import letterbox, undo_letterbox
 from node.vocabulary import Interpretation, Mask, Pixels, Region
 
 SIZE = 256
-BLACK = -1.0
-WINDOW_PERCENTILES = (1.0, 99.0)
-LEAST_CONTRAST = 0.01  # less is the noise of an empty exposure, which stretching would turn into a picture
 
 PROBABILITY = 0.5
 MOST_LUNGS = 2
@@ -34,7 +31,7 @@ def prepare(image: PlanarImage) -> Pixels:
     turn = turn_to_display(image)
     picture = letterbox(turn.apply(image.pixels), SIZE)
     seen = letterbox(turn.apply(~image.padding).astype(np.float32), SIZE) > PROBABILITY
-    return _stretch(picture, seen)[np.newaxis, :, :, np.newaxis]
+    return stretch_exposure(picture, seen)[np.newaxis, :, :, np.newaxis]
 
 
 def interpret(prediction: Pixels, image: PlanarImage) -> Interpretation:
@@ -55,20 +52,6 @@ def interpret(prediction: Pixels, image: PlanarImage) -> Interpretation:
     names = ("lung", "lung") if reason else ("right_lung", "left_lung")
     regions = tuple(Region(name, turn.undo(lung)) for name, lung in zip(names, lungs, strict=False))
     return Interpretation(regions, _remarks(reason, image))
-
-
-def _stretch(picture: Pixels, seen: Mask) -> Pixels:
-    """Map the middle 98 % of the grey values seen onto -1..1; what was not seen is black."""
-    if not seen.any():
-        raise PixelsRefused("every pixel is padding; a chest X-ray is needed; send the image again")
-    low, high = np.percentile(picture[seen], WINDOW_PERCENTILES)
-    if high - low < LEAST_CONTRAST:
-        raise PixelsRefused(
-            f"the grey values of the picture reach from {low:.3f} to {high:.3f} of 0..1; a chest X-ray needs at "
-            f"least {LEAST_CONTRAST} between them; check the window in its header"
-        )
-    stretched = np.clip((picture - low) / (high - low), 0.0, 1.0) * 2.0 - 1.0
-    return np.where(seen, stretched, BLACK).astype(np.float32)
 
 
 def _why_no_side(lungs: list[Mask], orientation_is_stated: bool) -> str:

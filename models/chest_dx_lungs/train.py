@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from node.imaging.normalise import BLACK
 from node.imaging.resample import letterbox
 from node.training.augmentation import Augmentation
 from node.training.batches import AugmentedBatches, Dealing, DrawnBatches, LabelledPictures
@@ -28,7 +29,7 @@ from node.training.schedule import Schedule
 from node.vocabulary import Pixels
 
 from .architecture import VARIANTS, build
-from .preprocess import BLACK, SIZE, prepare
+from .preprocess import SIZE, prepare
 
 # Pictures under a licence that forbids commercial use never enter the weights.
 LICENCES = frozenset({"open", ""})

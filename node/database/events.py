@@ -34,6 +34,7 @@ class EventName(StrEnum):
     JOB_CLAIMED = "job claimed"
     JOB_DONE = "job done"
     JOB_REFUSED = "job refused"
+    IDENTITY_DOUBTED = "identity doubted"
     JOB_ATTEMPT_FAILED = "job attempt failed"
     JOB_FAILED = "job failed"
     JOB_CANCELLED = "job cancelled"

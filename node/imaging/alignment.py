@@ -15,7 +15,8 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from node.errors import SeriesRefused
-from node.imaging.itk import direction_of, grid_of, to_image
+from node.imaging.itk import grid_of, to_image
+from node.imaging.regrid import Sampling, resample_values
 from node.imaging.volume import Grid, Volume
 from node.vocabulary import Mask, Pixels
 
@@ -119,17 +120,9 @@ def resample_aligned(voxels: Pixels, grid: Grid, alignment: Alignment, onto: Gri
     way = SimpleITK.AffineTransform(3)
     way.SetMatrix(alignment.matrix.ravel().tolist())
     way.SetTranslation(alignment.offset_mm.tolist())
-    resampler = SimpleITK.ResampleImageFilter()
-    slices, rows, columns = onto.shape
-    slice_mm, row_mm, column_mm = onto.spacing_mm
-    resampler.SetSize((columns, rows, slices))
-    resampler.SetOutputSpacing((column_mm, row_mm, slice_mm))
-    resampler.SetOutputOrigin(onto.origin_mm)
-    resampler.SetOutputDirection(direction_of(onto))
-    resampler.SetInterpolator(SimpleITK.sitkLinear)
-    resampler.SetTransform(way)
-    image = _coarsen(to_image(voxels, grid), max(onto.spacing_mm))
-    return np.asarray(SimpleITK.GetArrayFromImage(resampler.Execute(image)), np.float32)
+    coarse = _coarsen(to_image(voxels, grid), max(onto.spacing_mm))
+    means: Pixels = SimpleITK.GetArrayFromImage(coarse)
+    return resample_values(means, grid_of(coarse), onto, Sampling(way=way))
 
 
 def scale_grey(volume: Volume) -> Pixels:

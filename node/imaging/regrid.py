@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -22,6 +23,19 @@ class Interpolation(Enum):
     NEAREST = SimpleITK.sitkNearestNeighbor
     LINEAR = SimpleITK.sitkLinear
     BSPLINE = SimpleITK.sitkBSpline
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How values are found for another grid: between voxels, outside all of them, and where.
+
+    `way` leads from a place (x, y, z) of the new grid in mm to the place of the old one that is seen
+    there; without it both grids lie in the same patient.
+    """
+
+    interpolation: Interpolation = Interpolation.LINEAR
+    outside: float = 0.0
+    way: SimpleITK.Transform | None = None
 
 
 def grid_with_spacing(grid: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
@@ -53,11 +67,28 @@ def resample_volume(volume: Volume, grid: Grid, interpolation: Interpolation = I
     if is_same_grid(volume.grid, grid):
         return volume
     lowest = float(volume.voxels.min())
-    values = _resample(volume.voxels.astype(np.float32, copy=False), volume.grid, grid, interpolation, lowest)
-    unseen = _resample(volume.padding.astype(np.uint8), volume.grid, grid, Interpolation.NEAREST, 1)
+    voxels = volume.voxels.astype(np.float32, copy=False)
+    values = resample_values(voxels, volume.grid, grid, Sampling(interpolation, lowest))
+    unseen = resample_values(volume.padding.astype(np.uint8), volume.grid, grid, Sampling(Interpolation.NEAREST, 1))
     padding = unseen.astype(np.bool_)
     values[padding] = lowest
     return Volume(_like(volume.voxels, values), grid, volume.unit, padding, (), volume.frame_of_reference_uid)
+
+
+def resample_values(voxels: NDArray[Any], from_grid: Grid, to_grid: Grid, sampling: Sampling) -> NDArray[Any]:
+    """Return values of one grid on another, in their own type; the grids may be turned, mirrored or sheared."""
+    resampler = SimpleITK.ResampleImageFilter()
+    slices, rows, columns = to_grid.shape
+    slice_mm, row_mm, column_mm = to_grid.spacing_mm
+    resampler.SetSize((columns, rows, slices))
+    resampler.SetOutputSpacing((column_mm, row_mm, slice_mm))
+    resampler.SetOutputOrigin(to_grid.origin_mm)
+    resampler.SetOutputDirection(direction_of(to_grid))
+    resampler.SetInterpolator(sampling.interpolation.value)
+    resampler.SetDefaultPixelValue(sampling.outside)
+    if sampling.way is not None:
+        resampler.SetTransform(sampling.way)
+    return np.asarray(SimpleITK.GetArrayFromImage(resampler.Execute(to_image(voxels, from_grid))))
 
 
 def mask_to_grid(mask: Mask, from_grid: Grid, to_grid: Grid) -> Mask:
@@ -68,28 +99,13 @@ def mask_to_grid(mask: Mask, from_grid: Grid, to_grid: Grid) -> Mask:
     """
     if is_same_grid(from_grid, to_grid):
         return mask.copy()
-    share = _resample(mask.astype(np.float32), from_grid, to_grid, Interpolation.LINEAR, 0)
+    share = resample_values(mask.astype(np.float32), from_grid, to_grid, Sampling())
     return np.asarray(share >= 0.5)
 
 
 def is_same_grid(grid: Grid, other: Grid) -> bool:
     """Say whether two grids have the same voxels in the same places."""
     return grid.shape == other.shape and np.allclose(grid.affine, other.affine, 0, SAME_WITHIN_MM)
-
-
-def _resample(
-    voxels: NDArray[Any], from_grid: Grid, to_grid: Grid, interpolation: Interpolation, outside: float
-) -> NDArray[Any]:
-    filter_ = SimpleITK.ResampleImageFilter()
-    slices, rows, columns = to_grid.shape
-    slice_mm, row_mm, column_mm = to_grid.spacing_mm
-    filter_.SetSize((columns, rows, slices))
-    filter_.SetOutputSpacing((column_mm, row_mm, slice_mm))
-    filter_.SetOutputOrigin(to_grid.origin_mm)
-    filter_.SetOutputDirection(direction_of(to_grid))
-    filter_.SetInterpolator(interpolation.value)
-    filter_.SetDefaultPixelValue(outside)
-    return np.asarray(SimpleITK.GetArrayFromImage(filter_.Execute(to_image(voxels, from_grid))))
 
 
 def _like(voxels: Voxels, values: NDArray[np.float32]) -> Voxels:

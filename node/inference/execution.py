@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from importlib.metadata import version
 from io import BytesIO
 
@@ -17,6 +18,7 @@ from node.database import Database, Job, JobInput
 from node.errors import IdentityMismatch, StudyRefused
 from node.imaging.volume import Volume
 from node.inference.analysis import Analysis, Gate, Inputs, analyse
+from node.inference.doubts import find_doubts
 from node.inference.network import Network
 from node.jobs.queue import Claim, JobQueue, StoredResult
 from node.results.encode import encode_results
@@ -25,18 +27,27 @@ from node.results.key_image import picture_of
 from node.results.request import KeyPicture, NodeDevice, ResultObject, ResultRequest
 
 
+@dataclass(frozen=True)
+class Station:
+    """What is the same for every job: the AE title that results state as their device, and whether doubts are noted."""
+
+    ae_title: str
+    doubts_identity: bool = False
+
+
 class Execution:
     """Runs claimed jobs with networks that stay loaded."""
 
     def __init__(
-        self, database: Database, archive: Archive, catalog: Catalog, queue: JobQueue, ae_title: str
+        self, database: Database, archive: Archive, catalog: Catalog, queue: JobQueue, station: Station
     ) -> None:
-        """Read instances from `archive`; results state `ae_title` as the device that made them."""
+        """Read instances from `archive`."""
         self._database = database
         self._archive = archive
         self._catalog = catalog
         self._queue = queue
-        self._device = NodeDevice(ae_title, version("radnode"))
+        self._station = station
+        self._device = NodeDevice(station.ae_title, version("radnode"))
         self._networks: dict[str, Network] = {}
 
     def warm_up(self, model: str) -> None:
@@ -65,13 +76,20 @@ class Execution:
             return
         stored = [self._store(result) for result in results]
         kept_ms = round((time.perf_counter() - analysed) * 1000, 1)
-        self._queue.finish(claim, stored, analysis.embedding, **analysis.durations_ms, encode_ms=kept_ms)
+        doubts = self._doubts(inputs, analysis, self._catalog[claim.model])
+        self._queue.finish(claim, stored, analysis.embedding, doubts, **analysis.durations_ms, encode_ms=kept_ms)
 
     def _analyse(self, inputs: Inputs, model: Model) -> Analysis:
         gate = None
         if model.gate is not None:
             gate = Gate(model.gate, self._network(model.gate.card.name).predict)
         return analyse(inputs, model, self._network(model.card.name).predict, gate)
+
+    def _doubts(self, inputs: Inputs, analysis: Analysis, model: Model) -> tuple[str, ...]:
+        """Return why the images may not be the patient's, where the site wants to know."""
+        if not self._station.doubts_identity:
+            return ()
+        return find_doubts(analysis.description.conclusions, model.card.output, inputs[analysis.role][0])
 
     def _network(self, name: str) -> Network:
         if name not in self._networks:

@@ -21,7 +21,7 @@ from node.catalog import Catalog, bundled_models
 from node.clock import SystemClock
 from node.database import Database
 from node.errors import DatabaseBusy, LeaseLost
-from node.inference.execution import Execution
+from node.inference.execution import Execution, Station
 from node.inference.limits import WorkLimits, limits_of
 from node.inference.network import use_threads
 from node.inference.supervisor import DEADLINE_EXIT, FENCED_EXIT
@@ -145,7 +145,8 @@ def main(config: Path, name: str, node_pid: int) -> None:
     catalog = Catalog([bundled_models(), *settings.node.models])
     lease_seconds, attempts = settings.workers.lease_seconds, settings.workers.attempts
     queue = JobQueue(database, clock, lease_seconds, attempts, wants=_wants(settings))
-    execution = Execution(database, archive, catalog, queue, settings.node.ae_title)
+    station = Station(settings.node.ae_title, settings.workers.doubt_identity)
+    execution = Execution(database, archive, catalog, queue, station)
     worker = Worker(name, node_pid, limits_of(settings.workers, catalog), queue, execution)
     for model in sorted({rule.model for rule in settings.enabled_rules}):
         execution.warm_up(model)

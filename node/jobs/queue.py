@@ -179,12 +179,13 @@ class JobQueue:
         claim: Claim,
         results: Sequence[StoredResult],
         embedding: Sequence[float] = (),
+        doubts: Sequence[str] = (),
         **durations_ms: float,
     ) -> None:
         """Record the results, queue their deliveries and end the job, all in one commit.
 
-        `embedding` is kept beside them, if there is one. Raises LeaseLost when the job is another's by now;
-        nothing is recorded then.
+        `embedding` is kept beside them, if there is one; each of the `doubts` whether the images are the
+        patient's becomes an event. Raises LeaseLost when the job is another's by now; nothing is recorded then.
         """
         with self._database.writing() as session:
             job = _owned(session, claim)
@@ -194,6 +195,8 @@ class JobQueue:
                 job.embedding = Embedding(numbers=[float(number) for number in embedding])
             self._end(session, job, JobState.DONE)
             self._event(session, EventName.JOB_DONE, job, results=len(results), **durations_ms)
+            for doubt in doubts:
+                self._event(session, EventName.IDENTITY_DOUBTED, job, doubt=doubt)
             derive_progress(session, job.study)
 
     def refuse(self, claim: Claim, reason: str) -> None:

@@ -75,20 +75,6 @@ def residual_unet(x: KerasTensor, plan: ResidualPlan) -> KerasTensor:
     return _activate(x, plan.norm, name="last")
 
 
-def residual_fcn(x: KerasTensor, plan: ResidualPlan, classes: int) -> KerasTensor:
-    """Return a score for each class on the grid of the finest scale, summed over all scales on the way up.
-
-    DLTK's `residual_fcn_3d`, after Long J et al.: Fully Convolutional Networks, CVPR 2015.
-    """
-    scales = residual_scales(x, plan)
-    score = convolve(scales[-1], classes, 1, name=f"score{len(scales)}")
-    for scale in range(len(scales) - 1, 0, -1):
-        score = LinearUpsampling((plan.steps[scale],) * axes_of(score), name=f"up{scale}_linear")(score)
-        own = convolve(scales[scale - 1], classes, 1, name=f"score{scale}")
-        score = layers.Add(name=f"up{scale}_sum")([score, own])
-    return score
-
-
 def _activate(x: KerasTensor, norm: Norm, name: str) -> KerasTensor:
     x = normalise(x, norm, name=f"{name}_norm")
     return layers.LeakyReLU(LEAK, name=f"{name}_relu")(x)

@@ -44,13 +44,14 @@ def evaluate_model(folder: Path, data: Path, weights: Path, split: Split, day: d
 def evaluate_elsewhere(folder: Path, data: Path, weights: Path, split: Split, output: Path) -> Path:
     """Score weights on one split of `data` and return the report, which lies in `output` with a copy of them.
 
+    Weights beside them are copied too, for an evaluation may need those that have not seen some patient.
     Neither the model folder nor the run that made the weights is touched. Raises TrainingDataError
     where `output` holds an evaluation already.
     """
     output.mkdir(parents=True, exist_ok=True)
     if any(output.iterdir()):
         raise TrainingDataError(f"{output}: is not empty; name a new folder, so that no older report is lost")
-    for file in (weights, weights.parent / RECORD, weights.parent / LOG):
+    for file in {weights, *weights.parent.glob("*.weights.h5"), weights.parent / RECORD, weights.parent / LOG}:
         if file.is_file():
             shutil.copyfile(file, output / file.name)
     return evaluate_model(folder, data, output / weights.name, split, SystemClock().now().date())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from node.clock import SystemClock
 from node.training.ahead import drawn_ahead
 from node.training.averaging import AveragedWeights
 from node.training.batches import EpochBatches
+from node.training.checkpoint import Checkpoints, save_whole
 from node.training.epoch_log import LOG, EpochLog, best_epoch, read_log
 from node.training.options import TrainingOptions
 from node.training.progress import ProgressBar
@@ -24,7 +24,6 @@ from node.training.tensorboard import EventLog
 
 BEST_WEIGHTS = "best.weights.h5"
 BACKUP = "backup"
-CHECKPOINT = "training_metadata.json"  # Keras writes it last, beside the weights to continue from
 Judged = Callable[[], AbstractContextManager[None]]
 
 
@@ -46,16 +45,19 @@ def fit(
     that had come to its end returns what it left.
     """
     output.mkdir(parents=True, exist_ok=True)
+    checkpoints = Checkpoints(output / BACKUP)
     if options.resume and _is_finished(output, schedule):
+        checkpoints.forget()
         return output / BEST_WEIGHTS
-    if not (options.resume and (output / BACKUP / CHECKPOINT).is_file()):
-        _forget(output)
+    if not (options.resume and checkpoints.next_epoch):
+        _forget(output, checkpoints)
     model.compile(
         _optimizer(model, schedule),
         loss=schedule.loss,
         metrics=list(schedule.metrics),
         jit_compile=keras.backend.backend() == "jax",  # JAX would else run op by op; TensorFlow gains nothing here
     )
+    checkpoints.restore(model)
     validation_batch = schedule.validation_batch if isinstance(material.validation, tuple) else None
     with (
         closing(ProgressBar(schedule.epochs, schedule.watched)) as bar,
@@ -66,8 +68,9 @@ def fit(
             validation_data=material.validation,
             validation_batch_size=validation_batch,
             epochs=schedule.epochs,
+            initial_epoch=checkpoints.next_epoch,
             shuffle=False,
-            callbacks=[*_callbacks(batches, schedule, output), bar],
+            callbacks=[*_callbacks(batches, schedule, output), checkpoints, bar],
             verbose=0,
         )
     return output / BEST_WEIGHTS
@@ -83,7 +86,7 @@ def _optimizer(model: keras.Model, schedule: Schedule) -> keras.optimizers.Optim
 
 
 def _callbacks(batches: EpochBatches, schedule: Schedule, output: Path) -> list[keras.callbacks.Callback]:
-    """Return what happens around epochs; the means are kept before the checkpoint that belongs to them."""
+    """Return what happens around epochs before their checkpoint, which says that all of it was done."""
     averages = None if schedule.averaging is None else AveragedWeights(schedule.averaging, output / BACKUP)
     return [
         _SetEpoch(batches),
@@ -92,24 +95,23 @@ def _callbacks(batches: EpochBatches, schedule: Schedule, output: Path) -> list[
         _KeepBest(output, schedule, averages.in_place if averages else nullcontext),
         EpochLog(output / LOG),
         EventLog(output / "tensorboard", SystemClock()),
-        keras.callbacks.BackupAndRestore(str(output / BACKUP)),
     ]
 
 
 def _is_finished(output: Path, schedule: Schedule) -> bool:
     """Say whether a training in this folder went through its epochs, or stopped because it no longer improved."""
     best = best_epoch(output / LOG, schedule.watched, schedule.higher_is_better)
-    if best is None or (output / BACKUP / CHECKPOINT).is_file() or not (output / BEST_WEIGHTS).is_file():
+    if best is None or not (output / BEST_WEIGHTS).is_file():
         return False
     last = int(read_log(output / LOG)[-1]["epoch"])
     return last + 1 >= schedule.epochs or last - best[0] >= schedule.patience
 
 
-def _forget(output: Path) -> None:
+def _forget(output: Path, checkpoints: Checkpoints) -> None:
     """Remove what an earlier training left, so that nothing of it is continued."""
-    for name in (BEST_WEIGHTS, LOG):
+    checkpoints.forget()
+    for name in (LOG, BEST_WEIGHTS):
         (output / name).unlink(missing_ok=True)
-    shutil.rmtree(output / BACKUP, ignore_errors=True)
 
 
 class _SetEpoch(keras.callbacks.Callback):
@@ -140,7 +142,7 @@ class _KeepBest(keras.callbacks.Callback):
 
     def __init__(self, output: Path, schedule: Schedule, judged: Judged) -> None:
         super().__init__()
-        self._file = output / BEST_WEIGHTS
+        self._output = output
         self._watched = schedule.watched
         self._patience = schedule.patience
         self._judged = judged
@@ -161,7 +163,7 @@ class _KeepBest(keras.callbacks.Callback):
     def _save(self) -> None:
         # A model that was never compiled saves no optimizer state, which would triple the file.
         bare = keras.Model(self.model.inputs, self.model.outputs)
-        bare.save_weights(self._file, overwrite=True)
+        save_whole(bare, self._output / BEST_WEIGHTS, beside=self._output / BACKUP)
 
 
 def _layers_of(model: keras.Model) -> Iterator[keras.Layer]:

@@ -1,4 +1,4 @@
-"""How alike two images of the same place are: error, signal to noise, structure and correlation."""
+"""How alike two images of the same place are: error, signal to noise and structure."""
 
 from __future__ import annotations
 
@@ -48,14 +48,6 @@ def structural_similarity(truth: Pixels, found: Pixels, value_range: float, wher
         return float(similarity.mean())
     margin = WINDOW // 2
     return float(similarity[where[(slice(margin, -margin),) * where.ndim]].mean())
-
-
-def cross_correlation(truth: Pixels, found: Pixels, where: Mask | None = None) -> float:
-    """Return the correlation of the values of `where`, or of everything; NaN where one image has no contrast."""
-    x, y = (_counted(values, where) for values in (truth, found))
-    x, y = x - x.mean(), y - y.mean()
-    spread = math.sqrt(float((x @ x) * (y @ y)))
-    return float(x @ y) / spread if spread else math.nan
 
 
 def _difference(truth: Pixels, found: Pixels, where: Mask | None) -> Field:

@@ -10,7 +10,15 @@ import SimpleITK
 from volumes import MARKER_HU, ORIENTATIONS, ct_study
 
 from node.imaging.itk import direction_of, grid_of, to_image
-from node.imaging.regrid import Interpolation, grid_with_spacing, is_same_grid, mask_to_grid, resample_volume
+from node.imaging.regrid import (
+    Interpolation,
+    Sampling,
+    grid_with_spacing,
+    is_same_grid,
+    mask_to_grid,
+    resample_values,
+    resample_volume,
+)
 from node.imaging.series import read_volume
 from node.imaging.volume import Grid, Volume
 
@@ -128,3 +136,23 @@ def test_simpleitk_puts_the_marker_where_the_grid_does(orientation: str) -> None
     assert is_same_grid(grid_of(image), volume.grid)
     assert np.linalg.det(np.reshape(direction_of(volume.grid), (3, 3))) == pytest.approx(1)
     assert SimpleITK.GetArrayFromImage(image).shape == volume.grid.shape
+
+
+def test_values_are_looked_for_where_the_way_leads() -> None:
+    grid = Grid((6, 7, 8), (-5.0, 7.0, 11.0), ((0.0, 0.0, 2.0), (0.0, 2.0, 0.0), (2.0, 0.0, 0.0)))
+    values = np.random.default_rng(0).random(grid.shape).astype(np.float32)
+    way = SimpleITK.TranslationTransform(3, (4.0, -2.0, 6.0))
+    shifted = resample_values(values, grid, grid, Sampling(outside=-1.0, way=way))
+    np.testing.assert_allclose(shifted[:3, 1:, :6], values[3:, :-1, 2:], atol=1e-6)
+    assert (shifted[3:] == -1.0).all()
+    np.testing.assert_array_equal(resample_values(values, grid, grid, Sampling()), values)
+
+
+def test_a_sheared_grid_is_seen_where_its_voxels_are() -> None:
+    """A tilted gantry shears: each slice lies further back than the one below."""
+    sheared = Grid((8, 20, 6), (0.0, 0.0, 0.0), ((0.0, 1.0, 3.0), (0.0, 2.0, 0.0), (2.0, 0.0, 0.0)))
+    straight = Grid((8, 20, 6), (0.0, 0.0, 0.0), ((0.0, 0.0, 3.0), (0.0, 2.0, 0.0), (2.0, 0.0, 0.0)))
+    slices, rows, _ = np.indices(sheared.shape)
+    depth_mm = (slices + 2.0 * rows).astype(np.float32)
+    found = resample_values(depth_mm, sheared, straight, Sampling())
+    np.testing.assert_allclose(found[:, 4:], 2.0 * rows[:, 4:], atol=1e-4)  # before row 4 lies what no slice shows

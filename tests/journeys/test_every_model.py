@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import csv
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from orthanc import PORT, TITLE, Namespace, Orthanc, namespace, orthanc, require_orthanc
+from exchange import Exchange, Site, exchange, faults_of_results
 from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -25,12 +21,10 @@ from pydicom.uid import (
     ParametricMapStorage,
     SegmentationStorage,
 )
-from served import wait_until_it_answers
 from volumes import unpack
 from wrapped import mr_series, mr_slice, opt
 
 from node.catalog import Catalog, bundled_models
-from node.database import Database
 from node.delivery.folder import find_instances
 from node.imaging.regrid import grid_with_spacing
 from node.imaging.series import read_volume
@@ -40,13 +34,10 @@ from node.inference.analysis import Analysis, analyse
 from node.inference.network import Network
 from node.results.read_back import read_map, read_sentences, read_volume_segments
 from node.results.read_conclusions import read_conclusions
-from node.studies.overview import StudyDetail, describe_study, list_studies
 from node.training.samples import Split
 from node.training.subjects import read_subjects
 
-NODE_PORT = 11112
 PATIENCE_SECONDS = 400
-ENDED = {"done", "unmatched", "attention", "held", "cancelled"}
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -62,6 +53,7 @@ ANSWERS = {
     "chest": ("chest_ct_nodule",),
 }
 
+
 def rules() -> str:
     """Return a rule for each model, which only takes the studies that are for it."""
     wanted = ANSWERS | {"t2 head": ("brain_mr_tissue",)}
@@ -71,35 +63,6 @@ def rules() -> str:
         for word, models in wanted.items()
         for model in models
     )
-
-
-@dataclass(frozen=True)
-class Journey:
-    """A served node, the Orthanc at the other end, and the studies that were sent."""
-
-    pacs: Orthanc
-    folder: Path
-    sent: dict[str, list[Path]]
-
-    def detail(self, word: str) -> StudyDetail:
-        return describe_study(self.database, self._study_uid(word))
-
-    @property
-    def database(self) -> Database:
-        return database_of(self.folder)
-
-    def results(self, word: str, model: str) -> list[Dataset]:
-        """Return what came back for a study and was made by a model."""
-        uid = self._study_uid(word)
-        return [d for d in fetched(self.folder / "fetched") if d.StudyInstanceUID == uid and made_by(d) == model]
-
-    def _study_uid(self, word: str) -> str:
-        return dcmread(self.sent[word][0], stop_before_pixels=True).StudyInstanceUID
-
-
-@cache
-def fetched(folder: Path) -> tuple[Dataset, ...]:
-    return tuple(dcmread(path) for path in sorted(folder.glob("*.dcm")))
 
 
 @cache
@@ -118,8 +81,9 @@ def made_by(result: Dataset) -> str:
     return next((name for name in names if name in catalog().models), "")
 
 
-def database_of(folder: Path) -> Database:
-    return Database(folder / "node" / "radnode-data" / "radnode.db")
+def results(journey: Exchange, word: str, model: str) -> list[Dataset]:
+    """Return what came back for a study and was made by a model."""
+    return [dataset for dataset in journey.returned(word) if made_by(dataset) == model]
 
 
 def studies(data: Path) -> dict[str, list[Dataset]]:
@@ -182,41 +146,14 @@ def write(dataset: Dataset, path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def journey(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
-    require_orthanc()
+def journey(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     folder = tmp_path_factory.mktemp("models")
     sent = write_all(shared / "data", folder / "sent")
-    home = folder / "node"
-    home.mkdir()
-    (home / "node.toml").write_text("[gathering]\nquiet_seconds = 2.0\n")
-    (home / "peers.toml").write_text(f'[peer.PACS]\nae_title = "{TITLE}"\nhost = "127.0.0.1"\nport = {PORT}\n')
-    (home / "routes.toml").write_text(rules())
-    with namespace() as network_of_its_own, orthanc(network_of_its_own, folder / "orthanc", NODE_PORT) as pacs:
-        command = network_of_its_own.command(sys.executable, "-m", "node", "serve", "--config", home / "node.toml")
-        with (folder / "node.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as node:
-            try:
-                wait_until_it_answers(network_of_its_own, node, NODE_PORT)
-                send_all(network_of_its_own, folder, sent)
-                pacs.fetch(folder / "fetched")
-                yield Journey(pacs, folder, sent)
-            finally:
-                node.terminate()
-                node.wait(60)
+    with exchange(folder, sent, Site(rules()), PATIENCE_SECONDS) as done:
+        yield done
 
 
-def send_all(network_of_its_own: Namespace, folder: Path, sent: dict[str, list[Path]]) -> None:
-    """Push the studies with dcmsend and wait until every one has ended."""
-    for paths in sent.values():
-        command = ("dcmsend", "--aetitle", TITLE, "--call", "RADNODE", "127.0.0.1", NODE_PORT, *paths)
-        answer = network_of_its_own.run(*command)
-        assert answer.returncode == 0, answer.stderr.decode()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while {line.state for line in list_studies(database_of(folder))} - ENDED:
-        assert time.monotonic() < deadline, (folder / "node.log").read_text()[-3000:]
-        time.sleep(0.5)
-
-
-def analysed(journey: Journey, word: str, model: str) -> Analysis:
+def analysed(journey: Exchange, word: str, model: str) -> Analysis:
     """Return what the model says of the very instances of its job."""
     (job,) = [job for job in journey.detail(word).jobs if job.model == model]
     kept = [dataset for dataset in map(dcmread, journey.sent[word]) if dataset.SOPInstanceUID in job.inputs]
@@ -224,34 +161,34 @@ def analysed(journey: Journey, word: str, model: str) -> Analysis:
     return analyse({role: kept}, catalog()[model], network(model).predict)
 
 
-def only(results: list[Dataset], sop_class: str, title: str = "") -> Dataset:
+def only(datasets: list[Dataset], sop_class: str, title: str = "") -> Dataset:
     """Return the one result of a SOP class whose series description begins with the title."""
-    (found,) = [d for d in results if d.SOPClassUID == sop_class and d.SeriesDescription.startswith(title)]
+    (found,) = [d for d in datasets if d.SOPClassUID == sop_class and d.SeriesDescription.startswith(title)]
     return found
 
 
 @pytest.mark.parametrize(("word", "model"), [(word, model) for word, models in ANSWERS.items() for model in models])
-def test_a_model_answers_with_a_report_in_words(journey: Journey, word: str, model: str) -> None:
+def test_a_model_answers_with_a_report_in_words(journey: Exchange, word: str, model: str) -> None:
     (job,) = [job for job in journey.detail(word).jobs if job.model == model]
     assert job.state == "done", job.reason
-    sentences = "\n".join(read_sentences(only(journey.results(word, model), EnhancedSRStorage)))
+    sentences = "\n".join(read_sentences(only(results(journey, word, model), EnhancedSRStorage)))
     assert "not for diagnosis" in sentences
     for remark in analysed(journey, word, model).remarks:
         assert remark in sentences
 
 
-def test_a_head_that_is_no_t1_is_refused_by_the_gate(journey: Journey) -> None:
+def test_a_head_that_is_no_t1_is_refused_by_the_gate(journey: Exchange) -> None:
     (job,) = journey.detail("t2 head").jobs
     assert (job.model, job.state) == ("brain_mr_tissue", "refused")
     assert job.reason.startswith(catalog()["brain_mr_autoencoder"].card.title)
 
 
 @pytest.mark.parametrize(("word", "model"), [("head", "brain_mr_tissue"), ("chest", "chest_ct_nodule")])
-def test_the_masks_in_the_pacs_are_the_networks(journey: Journey, word: str, model: str) -> None:
+def test_the_masks_in_the_pacs_are_the_networks(journey: Exchange, word: str, model: str) -> None:
     analysis = analysed(journey, word, model)
     findings = analysis.description.findings
     assert findings
-    segmentation = only(journey.results(word, model), SegmentationStorage)
+    segmentation = only(results(journey, word, model), SegmentationStorage)
     segments = read_volume_segments(segmentation, analysis.image.sources)
     assert [segment.label for segment in segments] == [finding.label for finding in findings]
     for segment, finding in zip(segments, findings, strict=True):
@@ -267,9 +204,9 @@ def test_the_masks_in_the_pacs_are_the_networks(journey: Journey, word: str, mod
         ("eye", "retina_opt_disease"),
     ],
 )
-def test_the_conclusions_in_the_pacs_are_the_networks(journey: Journey, word: str, model: str) -> None:
+def test_the_conclusions_in_the_pacs_are_the_networks(journey: Exchange, word: str, model: str) -> None:
     (expected,) = analysed(journey, word, model).description.conclusions
-    report = only(journey.results(word, model), Comprehensive3DSRStorage, "Conclusions")
+    report = only(results(journey, word, model), Comprehensive3DSRStorage, "Conclusions")
     (found,) = read_conclusions(report)
     assert found.label == expected.label
     assert found.probabilities == pytest.approx(
@@ -280,33 +217,33 @@ def test_the_conclusions_in_the_pacs_are_the_networks(journey: Journey, word: st
         assert (found.estimate.low, found.estimate.high) == pytest.approx(expected.measurement.interval, rel=1e-4)
 
 
-def test_the_eye_is_named_with_its_side(journey: Journey) -> None:
-    report = only(journey.results("eye", "retina_opt_disease"), Comprehensive3DSRStorage, "Conclusions")
+def test_the_eye_is_named_with_its_side(journey: Exchange) -> None:
+    report = only(results(journey, "eye", "retina_opt_disease"), Comprehensive3DSRStorage, "Conclusions")
     assert [found.side for found in read_conclusions(report)] == ["Left"]
 
 
-def test_the_error_map_in_the_pacs_is_the_networks(journey: Journey) -> None:
+def test_the_error_map_in_the_pacs_is_the_networks(journey: Exchange) -> None:
     analysis = analysed(journey, "head", "brain_mr_autoencoder")
     (expected,) = analysis.description.maps
-    result = only(journey.results("head", "brain_mr_autoencoder"), ParametricMapStorage)
+    result = only(results(journey, "head", "brain_mr_autoencoder"), ParametricMapStorage)
     np.testing.assert_array_equal(read_map(result, analysis.image.sources), expected.values)
 
 
-def test_the_finer_series_in_the_pacs_is_the_networks(journey: Journey) -> None:
+def test_the_finer_series_in_the_pacs_is_the_networks(journey: Exchange) -> None:
     analysis = analysed(journey, "thick head", "brain_mr_superres")
     (expected,) = analysis.description.refinements
-    results = [d for d in journey.results("thick head", "brain_mr_superres") if d.SOPClassUID == MRImageStorage]
-    assert len(results) == 4 * len(journey.sent["thick head"])
-    found = read_volume(results)
+    finer = [d for d in results(journey, "thick head", "brain_mr_superres") if d.SOPClassUID == MRImageStorage]
+    assert len(finer) == 4 * len(journey.sent["thick head"])
+    found = read_volume(finer)
     for place in ((0, 0, 0), (100, 90, 80)):
         refined = grid_with_spacing(analysis.image.grid, tuple(np.divide(analysis.image.grid.spacing_mm, (4, 1, 1))))
         np.testing.assert_allclose(found.grid.position_mm(place), refined.position_mm(place), atol=1e-3)
     step = np.ptp(expected.voxels) / 1000
     np.testing.assert_allclose(found.voxels, expected.voxels, atol=step)
-    assert all(result.ImageType[0] == "DERIVED" for result in results)
+    assert all(result.ImageType[0] == "DERIVED" for result in finer)
 
 
-def test_the_validators_accept_every_result(journey: Journey, shared: Path, tmp_path: Path) -> None:
+def test_the_validators_accept_every_result(journey: Exchange, shared: Path, tmp_path: Path) -> None:
     """Only the results are ours; of the finer series the first instances stand for the rest."""
     for word, models in ANSWERS.items():
         everything = tmp_path / word.replace(" ", "_")
@@ -314,10 +251,6 @@ def test_the_validators_accept_every_result(journey: Journey, shared: Path, tmp_
         for number, path in enumerate(journey.sent[word]):
             shutil.copyfile(path, everything / f"source-{number:04}.dcm")
         for model in models:
-            for number, dataset in enumerate(journey.results(word, model)[:12]):
+            for number, dataset in enumerate(results(journey, word, model)[:12]):
                 dataset.save_as(everything / f"result-{model}-{number}.dcm")
-        command = [sys.executable, str(shared / "tools" / "check_objects"), str(everything), "--all"]
-        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400)
-        assert "not run: none" in answer.stdout, answer.stdout[-2000:] + answer.stderr[-2000:]
-        lines = [line for line in answer.stdout.splitlines() if "\tERROR\t" in line and line.startswith("result")]
-        assert lines == [], word
+        assert faults_of_results(shared, everything) == [], word

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from turned import turned
 from volumes import read_all, unpack
 
 from node.catalog import Catalog
@@ -66,18 +67,6 @@ def subject() -> Any:
     return VARIATIONS.Subject(volume, TISSUES, (fluid, np.zeros_like(fluid), white))
 
 
-def stored_otherwise(volume: Volume, axes: tuple[int, int, int], flips: tuple[int, ...]) -> Volume:
-    """Return the same head in the same place, its axes stored in another order and some of them reversed."""
-    grid = volume.grid
-    first = tuple(float(grid.shape[axis] - 1) if axis in flips else 0.0 for axis in range(3))
-    signs = np.array([-1.0 if axis in flips else 1.0 for axis in range(3)])
-    steps = (np.array(grid.steps_mm) * signs[:, np.newaxis])[list(axes)]
-    voxels = np.ascontiguousarray(np.flip(volume.voxels, flips).transpose(axes))
-    x, y, z = grid.position_mm(first).tolist()
-    other = Grid(voxels.shape, (x, y, z), tuple(tuple(step) for step in steps.tolist()))
-    return replace(volume, voxels=voxels, padding=np.zeros(voxels.shape, np.bool_), grid=other)
-
-
 def answer(volume: Volume, kind: int, error: float = 0.0) -> Pixels:
     """Return what a network would answer that is sure of a kind, and whose copy is too high by `error`."""
     copy = PART.prepare(volume)[0, ..., 0] + error
@@ -89,7 +78,7 @@ def answer(volume: Volume, kind: int, error: float = 0.0) -> Pixels:
     ("axes", "flips"), [((0, 1, 2), (0,)), ((2, 0, 1), ()), ((1, 2, 0), (1, 2)), ((2, 1, 0), (0, 1, 2))]
 )
 def test_the_box_is_the_same_however_the_head_is_stored(axes: tuple[int, int, int], flips: tuple[int, ...]) -> None:
-    box, other = (BOX.find_head(volume) for volume in (head(), stored_otherwise(head(), axes, flips)))
+    box, other = (BOX.find_head(volume) for volume in (head(), turned(head(), axes, flips)))
     assert np.allclose(box.grid.origin_mm, other.grid.origin_mm, atol=0.1)
     np.testing.assert_allclose(box.values, other.values, atol=0.02)
 
@@ -155,7 +144,7 @@ def test_a_misfit_is_refused_with_what_is_wrong_with_it(kind: int, reason: str) 
 
 
 def test_the_map_holds_the_error_in_the_box_and_nothing_elsewhere() -> None:
-    volume = stored_otherwise(head((80, 52, 44)), (2, 0, 1), (0,))
+    volume = turned(head((80, 52, 44)), (2, 0, 1), (0,))
     interpretation = PART.interpret(answer(volume, KIND.T1_BRAIN, error=0.25), volume)
     values = interpretation.maps[0].values
     assert values.shape == volume.voxels.shape
@@ -235,12 +224,12 @@ def test_the_same_seed_makes_the_same_variation() -> None:
 
 def test_recolouring_changes_each_tissue_and_what_lies_outside() -> None:
     given = subject()
-    turned = VARIATIONS.recolour(given, VARIATIONS.Tissues(200.0, 100.0, 90.0), outside=0.5).voxels
+    recoloured = VARIATIONS.recolour(given, VARIATIONS.Tissues(200.0, 100.0, 90.0), outside=0.5).voxels
     before = given.volume.voxels
-    np.testing.assert_allclose(turned[before == 60.0], 200.0)
-    np.testing.assert_allclose(turned[before == 180.0], 90.0)
-    np.testing.assert_allclose(turned[before == 250.0], 125.0)
-    assert not turned[before == 0.0].any()
+    np.testing.assert_allclose(recoloured[before == 60.0], 200.0)
+    np.testing.assert_allclose(recoloured[before == 180.0], 90.0)
+    np.testing.assert_allclose(recoloured[before == 250.0], 125.0)
+    assert not recoloured[before == 0.0].any()
 
 
 def test_no_label_map_is_in_two_splits() -> None:

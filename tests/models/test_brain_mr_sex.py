@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from turned import turned
 
 from node.catalog import Catalog
 from node.errors import StudyRefused
@@ -38,15 +38,6 @@ def volume(shared: Path) -> Volume:
     return read_volume_file(choose_subjects(subjects, Split.VALIDATION)[0].volume, Unit.STORED)
 
 
-def stored_otherwise(volume: Volume) -> Volume:
-    """Return the same head in a series of sagittal slices that run from left to right."""
-    steps = np.array(volume.grid.steps_mm)[[2, 0, 1]] * np.array([[-1.0], [1.0], [1.0]])
-    voxels = np.ascontiguousarray(np.flip(volume.voxels, 2).transpose(2, 0, 1))
-    origin = volume.grid.position_mm((0, 0, volume.grid.shape[2] - 1))
-    grid = Grid(voxels.shape, tuple(origin.tolist()), tuple(tuple(step) for step in steps.tolist()))
-    return replace(volume, voxels=voxels, grid=grid, padding=np.zeros(voxels.shape, np.bool_))
-
-
 def test_the_probabilities_of_both_sexes_sum_to_one(analyse: Analyse, volume: Volume) -> None:
     found = analyse(volume).classifications[0]
     assert found.output in MODEL.card.output
@@ -55,7 +46,8 @@ def test_the_probabilities_of_both_sexes_sum_to_one(analyse: Analyse, volume: Vo
 
 
 def test_a_series_stored_in_another_plane_has_the_same_answer(analyse: Analyse, volume: Volume) -> None:
-    first, again = (analyse(one).classifications[0].probabilities["M"] for one in (volume, stored_otherwise(volume)))
+    sagittal = turned(volume, (2, 0, 1), (2,))
+    first, again = (analyse(one).classifications[0].probabilities["M"] for one in (volume, sagittal))
     assert again == pytest.approx(first, abs=0.05)
 
 
@@ -68,8 +60,6 @@ def test_a_mirrored_head_has_the_same_answer(volume: Volume) -> None:
 
 def test_the_same_series_gives_the_same_input_twice(volume: Volume) -> None:
     np.testing.assert_allclose(PART.prepare(volume), PART.prepare(volume), atol=1e-4)
-
-
 
 
 def test_the_remark_says_that_it_is_an_estimate(volume: Volume) -> None:

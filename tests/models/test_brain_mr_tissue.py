@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from specimens import odd_head
+from turned import turn_array, turned
 from volumes import read_all, unpack
 
 from node.catalog import Catalog
@@ -46,22 +47,6 @@ def as_classes(labels: NDArray[np.uint8], volume: Volume) -> NDArray[np.float32]
     """Return what a perfect network would say of labels that lie on the 2 mm grid of the network."""
     box = head_box(resample_upright(volume, PART.STEP_MM))
     return np.asarray(PART.WINDOWS.cut(np.eye(4, dtype=np.float32)[labels][box]))
-
-
-def turned(volume: Volume, axes: tuple[int, int, int], flips: tuple[int, ...]) -> Volume:
-    """Return the same patient as another series would store it: axes in another order, some of them reversed."""
-    grid = volume.grid
-    first = [grid.shape[axis] - 1 if axis in flips else 0 for axis in range(3)]
-    signs = np.array([-1.0 if axis in flips else 1.0 for axis in range(3)])
-    steps = (np.array(grid.steps_mm) * signs[:, np.newaxis])[list(axes)]
-    voxels, padding = (turn_array(array, axes, flips) for array in (volume.voxels, volume.padding))
-    origin = grid.position_mm((first[0], first[1], first[2]))
-    other = Grid(voxels.shape, tuple(origin.tolist()), tuple(tuple(step) for step in steps.tolist()))
-    return replace(volume, voxels=voxels, padding=padding, grid=other)
-
-
-def turn_array(array: np.ndarray, axes: tuple[int, int, int], flips: tuple[int, ...]) -> np.ndarray:
-    return np.ascontiguousarray(np.flip(array, flips).transpose(axes))
 
 
 def masks_of(found: Interpretation) -> dict[str, Mask]:

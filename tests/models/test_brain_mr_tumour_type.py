@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from turned import turned
 from wrapped import axial_grid, mr_series, mr_slice
 
 from node.card import read_card
@@ -58,31 +59,15 @@ def head(slices: int = 5, spacing_mm: float = 5.0) -> Volume:
     return Volume(voxels, grid, Unit.STORED, np.zeros(voxels.shape, np.bool_), (), "")
 
 
-def stored_as(volume: Volume, order: tuple[int, int], flips: tuple[int, int]) -> Volume:
-    """Return the same head with rows and columns in another order and direction, and the grid that says so."""
-    axes = (0, *order)
-    steps = np.array(volume.grid.steps_mm)[list(axes)]
-    origin = np.array(volume.grid.origin_mm)
-    voxels = volume.voxels.transpose(axes)
-    for axis, flip in enumerate(flips, start=1):
-        if flip < 0:
-            origin = origin + steps[axis] * (voxels.shape[axis] - 1)
-            steps[axis] = -steps[axis]
-            voxels = np.flip(voxels, axis)
-    shape = (voxels.shape[0], voxels.shape[1], voxels.shape[2])
-    grid = Grid(shape, tuple(origin.tolist()), tuple(tuple(step) for step in steps.tolist()))
-    return Volume(np.ascontiguousarray(voxels), grid, volume.unit, np.zeros(shape, np.bool_), (), "")
-
-
 def test_the_networks_have_the_sizes_that_the_card_states() -> None:
     assert ARCHITECTURE.build().count_params() == 1_185_114
     assert ARCHITECTURE.VARIANTS["tutorial"]().count_params() == 2_104_758
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
-@pytest.mark.parametrize("flips", [(1, 1), (-1, 1), (1, -1), (-1, -1)])
-def test_a_series_stored_another_way_round_looks_the_same(order: tuple[int, int], flips: tuple[int, int]) -> None:
-    np.testing.assert_allclose(PART.prepare(stored_as(head(), order, flips)), PART.prepare(head()), atol=1e-5)
+@pytest.mark.parametrize("flips", [(), (1,), (2,), (1, 2)])
+def test_a_series_stored_another_way_round_looks_the_same(order: tuple[int, int], flips: tuple[int, ...]) -> None:
+    np.testing.assert_allclose(PART.prepare(turned(head(), (0, *order), flips)), PART.prepare(head()), atol=1e-5)
 
 
 CORONAL = ((0.0, 3.0, 0.0), (0.0, 0.0, -2.2), (2.0, 0.0, 0.0))
@@ -94,7 +79,7 @@ def test_coronal_and_sagittal_slices_have_the_head_up(steps: tuple[tuple[float, 
     lying = head()
     grid = Grid(lying.grid.shape, (0.0, 0.0, 0.0), steps)
     standing = Volume(lying.voxels, grid, Unit.STORED, lying.padding, (), "")
-    np.testing.assert_allclose(PART.prepare(stored_as(standing, (2, 1), (1, -1))), PART.prepare(standing), atol=1e-5)
+    np.testing.assert_allclose(PART.prepare(turned(standing, (0, 2, 1), (1,))), PART.prepare(standing), atol=1e-5)
     np.testing.assert_allclose(PART.prepare(standing)[0], PART.prepare(lying)[0], atol=1e-5)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from turned import turn_array, turned
 from volumes import read_all, unpack
 
 from node.catalog import Catalog
@@ -54,22 +54,6 @@ def body(unit: Unit = Unit.HOUNSFIELD, tissue_hu: int = 40) -> Volume:
     voxels = np.full(grid.shape, -1000, np.int16)
     voxels[:, 10:-10, 8:-8] = tissue_hu
     return Volume(voxels, grid, unit, np.zeros(grid.shape, np.bool_), (), "2.25.1")
-
-
-def turned(volume: Volume, axes: tuple[int, int, int], flips: tuple[int, ...]) -> Volume:
-    """Return the same patient as another series would store it: axes in another order, some of them reversed."""
-    grid = volume.grid
-    first = [grid.shape[axis] - 1 if axis in flips else 0 for axis in range(3)]
-    signs = np.array([-1.0 if axis in flips else 1.0 for axis in range(3)])
-    steps = (np.array(grid.steps_mm) * signs[:, np.newaxis])[list(axes)]
-    voxels, padding = (turn_array(array, axes, flips) for array in (volume.voxels, volume.padding))
-    origin = grid.position_mm((first[0], first[1], first[2]))
-    other = Grid(voxels.shape, tuple(origin.tolist()), tuple(tuple(step) for step in steps.tolist()))
-    return replace(volume, voxels=voxels, padding=padding, grid=other)
-
-
-def turn_array(array: np.ndarray, axes: tuple[int, int, int], flips: tuple[int, ...]) -> np.ndarray:
-    return np.ascontiguousarray(np.flip(array, flips).transpose(axes))
 
 
 def marked(volume: Volume, *boxes: Box) -> Pixels:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from turned import turned
 
 from node.catalog import Catalog
 from node.errors import StudyRefused, TrainingDataError, UnevenSlices
@@ -65,23 +65,6 @@ def chest(slice_mm: float = 3.0, unit: Unit = Unit.HOUNSFIELD, lung_hu: int = -8
     for side in (-1, 1):
         voxels[((x - side * 50) / 36) ** 2 + (y / 46) ** 2 + (z / 60) ** 2 < 1] = lung_hu
     return Volume(voxels, grid, unit, np.zeros(grid.shape, np.bool_), (), "2.25.1")
-
-
-def turned(volume: Volume, axes: tuple[int, int, int], flips: tuple[int, ...]) -> Volume:
-    """Return the same patient as another series would store it: axes in another order, some of them reversed."""
-    grid = volume.grid
-    first = tuple(grid.shape[axis] - 1 if axis in flips else 0 for axis in range(3))
-    signs = np.array([-1.0 if axis in flips else 1.0 for axis in range(3)])
-    steps = (np.array(grid.steps_mm) * signs[:, np.newaxis])[list(axes)]
-    voxels, padding = (turn(array, axes, flips) for array in (volume.voxels, volume.padding))
-    origin = tuple(grid.position_mm(first).tolist())
-    return replace(
-        volume, voxels=voxels, padding=padding, grid=Grid(voxels.shape, origin, tuple(map(tuple, steps.tolist())))
-    )
-
-
-def turn(array: np.ndarray, axes: tuple[int, int, int], flips: tuple[int, ...]) -> np.ndarray:
-    return np.ascontiguousarray(np.flip(array, flips).transpose(axes))
 
 
 def marked(volume: Volume, *balls: tuple[tuple[float, float, float], float, float]) -> Pixels:

@@ -13,6 +13,7 @@ from builders import mirrored, rotated
 from node.catalog import Catalog
 from node.errors import PixelsRefused, StudyRefused
 from node.imaging.image import PlanarImage
+from node.imaging.normalise import BLACK
 from node.imaging.resample import letterbox
 from node.inference.loading import load_part
 from node.training.readers import choose, read_samples
@@ -121,7 +122,7 @@ def test_padding_changes_neither_contrast_nor_what_the_network_sees_inside(chest
     black, white = (replace(chest, padding=padding, pixels=np.where(padding, grey, chest.pixels)) for grey in (0, 1))
     seen = PART.prepare(black)[0, :, 35:, 0]
     np.testing.assert_allclose(seen, PART.prepare(white)[0, :, 35:, 0], atol=0.02)
-    assert PART.prepare(white)[0, :, :25, 0].max() == PART.BLACK
+    assert PART.prepare(white)[0, :, :25, 0].max() == BLACK
 
 
 def test_a_darker_exposure_of_the_same_chest_gives_the_same_input(chest: PlanarImage) -> None:

@@ -12,14 +12,7 @@ import tensorflow as tf
 
 from node.networks.autoencoder import AutoencoderPlan, decode, encode
 from node.networks.convolution import Norm
-from node.networks.residual import (
-    ResidualPlan,
-    residual_encoder,
-    residual_fcn,
-    residual_scales,
-    residual_unet,
-    residual_unit,
-)
+from node.networks.residual import ResidualPlan, residual_encoder, residual_scales, residual_unet, residual_unit
 from node.networks.unet import UNetPlan, unet
 
 NETWORKS = Path(__file__).resolve().parents[2] / "node" / "networks"
@@ -93,7 +86,6 @@ def test_residual_networks_answer_on_the_grid_they_promise() -> None:
     volume = keras.Input((8, 12, 16, 1))
     assert [scale.shape[1:] for scale in residual_scales(volume, PLAN)] == [(8, 12, 16, 4), (4, 6, 8, 6), (2, 3, 4, 8)]
     assert residual_unet(volume, PLAN).shape == (None, 8, 12, 16, 4)
-    assert residual_fcn(volume, PLAN, classes=3).shape == (None, 8, 12, 16, 3)
     assert residual_encoder(volume, PLAN).shape == (None, 8)
 
 

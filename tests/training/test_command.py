@@ -66,6 +66,17 @@ def test_weights_are_scored_elsewhere_and_their_run_stays_as_it_was(data: Path, 
         evaluate_elsewhere(MODEL, data, weights, Split.TRAIN, tmp_path)
 
 
+def test_weights_that_left_a_patient_out_go_with_those_that_are_scored(
+    data: Path, weights: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("best.weights.h5", "without_P1.weights.h5"):
+        (run / name).write_bytes(weights.read_bytes())
+    evaluate_elsewhere(MODEL, data, run / "best.weights.h5", Split.TRAIN, tmp_path / "report")
+    assert (tmp_path / "report" / "without_P1.weights.h5").is_file()
+
+
 def test_a_variant_that_the_architecture_does_not_have_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelCardError, match="no variant 'larger'"):
         train_model(MODEL, data, tmp_path / "run", TrainingOptions(epochs=1, variant="larger"))

@@ -8,10 +8,10 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 import pytest
+from weights import read_weights
 
 from node.training.augmentation import Augmentation
 from node.training.batches import AugmentedBatches, Dealing, EpochBatches, LabelledPictures
@@ -53,18 +53,6 @@ VALIDATION = bright_squares(4, 2)
 def material() -> Material:
     batches = AugmentedBatches(bright_squares(6, 1), Augmentation(black=-1.0, white=1.0), DEALING)
     return Material(batches, (VALIDATION.pictures, VALIDATION.truths))
-
-
-def read_weights(path: Path) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
-
-    def keep(name: str, node: object) -> None:
-        if isinstance(node, h5py.Dataset):
-            found[name] = np.asarray(node)
-
-    with h5py.File(path) as opened:
-        opened.visititems(keep)
-    return found
 
 
 class PowerCut(Exception):

@@ -1,4 +1,4 @@
-"""Carries voxels from one grid to another through their places in the patient."""
+"""Averages voxels before they are seen on a coarser grid."""
 
 from __future__ import annotations
 
@@ -9,26 +9,6 @@ from numpy.typing import NDArray
 from node.imaging.volume import Grid
 
 Field = NDArray[np.float32]
-
-
-def resample(voxels: Field, source: Grid, target: Grid, outside: float) -> Field:
-    """Return `voxels` of the grid `source` interpolated linearly at the voxels of the grid `target`.
-
-    Places that no source voxel surrounds get `outside`. Any two grids will do, turned, mirrored or
-    sheared, because the way is followed in indices and not in the angles that an image may have.
-    """
-    way = np.linalg.inv(source.affine) @ target.affine
-    to_source = SimpleITK.AffineTransform(3)
-    # NumPy counts (slice, row, column), SimpleITK (column, row, slice).
-    to_source.SetMatrix(way[2::-1, 2::-1].ravel().tolist())
-    to_source.SetTranslation(way[2::-1, 3].tolist())
-    size = [int(count) for count in reversed(target.shape)]
-    moved = SimpleITK.Resample(
-        SimpleITK.GetImageFromArray(voxels), size, to_source, SimpleITK.sitkLinear,
-        [0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0], float(outside),
-        SimpleITK.sitkFloat32,
-    )
-    return np.asarray(SimpleITK.GetArrayFromImage(moved), np.float32)
 
 
 def average_blocks(voxels: NDArray[np.int16] | Field, grid: Grid, factors: tuple[int, int, int]) -> tuple[Field, Grid]:
