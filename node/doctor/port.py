@@ -56,7 +56,7 @@ def check_reach(settings: Settings) -> Outcome:
 
 def check_admission(settings: Settings) -> Outcome:
     """Find a node that takes studies from anyone in the network."""
-    if not settings.dicom.accepts_anyone:
+    if not settings.accepts_anyone:
         return fine("only the peers of peers.toml may send")
     if is_loopback(settings.dicom.host):
         return fine("anyone on this machine may send, nobody else can")
