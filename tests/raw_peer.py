@@ -5,13 +5,17 @@ from __future__ import annotations
 import socket
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 
 from pynetdicom.dimse_messages import C_ECHO_RQ, C_STORE_RQ
-from pynetdicom.dimse_primitives import C_ECHO, C_STORE
+from pynetdicom.dimse_primitives import C_ECHO
 from pynetdicom.dsutils import encode
+from receiving import request_of
 
 VERIFICATION = "1.2.840.10008.1.1"
+CT_CLASS = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT = "1.2.840.10008.1.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 PATIENCE_SECONDS = 20.0
 
@@ -60,13 +64,16 @@ def echo_command(message_id: int = 1) -> bytes:
     return encode(message.command_set, True, True) or b""
 
 
-def store_command(request: C_STORE) -> bytes:
-    """Return the command set of a request."""
+def store(path: Path, **changes: str) -> bytes:
+    """Return the command set of a request to store a file, which may say something else than the file."""
     message = C_STORE_RQ()
-    message.primitive_to_message(request)
+    message.primitive_to_message(request_of(path, **changes))
     return encode(message.command_set, True, True) or b""
 
 
+CONTEXTS = (context(1, VERIFICATION, IMPLICIT), context(3, CT_CLASS, EXPLICIT), context(5, "1.2.3", IMPLICIT))
+PROPOSAL = request(*CONTEXTS)
+ECHO = data(pdv(1, 3, echo_command()))
 RELEASE = pdu(5, bytes(4))
 ABORT = pdu(7, bytes(4))
 

@@ -28,6 +28,26 @@ from node.delivery.scu import StoreAnswer, send_instances
 from node.studies.index import InstanceIndex
 from node.vocabulary import PeerAddress
 
+# A node that receives, in a process of its own: its argument is its folder, its first line its port.
+SERVE = """
+import sys
+from pathlib import Path
+from node.archive import Archive
+from node.association import Listener, ListenerSettings
+from node.clock import SystemClock
+from node.database import Database
+from node.studies.index import InstanceIndex
+root = Path(sys.argv[1])
+database = Database(root / "node.db")
+database.migrate()
+index = InstanceIndex(database, SystemClock())
+listener = Listener(ListenerSettings("RADNODE", "127.0.0.1", 0), Archive(root / "archive"), index)
+listener.start()
+print(listener.port, flush=True)
+sys.stdin.read()
+listener.stop()
+"""
+
 
 @dataclass
 class Node:

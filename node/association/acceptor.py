@@ -16,6 +16,7 @@ from selectors import EVENT_READ
 from node.association.pending import Arrival, Pending
 from node.association.quota import Quota
 from node.errors import AssociationBroken, ConnectionLost
+from node.logs import log_failure
 
 _ACCEPTED_AT_ONCE = 64
 _LOGGED_PER_MINUTE = 60
@@ -75,10 +76,7 @@ class Acceptor:
             self._selector.register(door.listening, EVENT_READ, door)
         while not self._stopping.is_set():
             for key, _ in self._selector.select(self._seconds_to_deadline()):
-                if isinstance(key.data, Door):
-                    self._accept(key.data)
-                elif key.data in self._pending:  # it may have been pushed out since
-                    self._advance(key.data)
+                self._attend(key.data)
             self._drop_late()
         self._close()
 
@@ -86,6 +84,17 @@ class Acceptor:
         """Make `run` return soon."""
         self._stopping.set()
         self._bell.send(b"\0")
+
+    def _attend(self, ready: Door | Pending | None) -> None:
+        try:
+            if isinstance(ready, Door):
+                self._accept(ready)
+            elif ready in self._pending:  # it may have been pushed out since
+                self._advance(ready)
+        except Exception as error:  # noqa: BLE001 - what one connection brings must not make us deaf to all others
+            log_failure(logger, "connection not taken", error)
+            if isinstance(ready, Pending) and ready in self._pending:
+                self._drop(ready, "")
 
     def _accept(self, door: Door) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
@@ -115,7 +124,7 @@ class Acceptor:
         try:
             wanted = pending.advance()
         except AssociationBroken as error:
-            self._drop(pending, "" if isinstance(error, ConnectionLost) and not held_bytes else str(error))
+            self._drop(pending, "" if isinstance(error, ConnectionLost) else str(error))
             return
         finally:
             self._held_bytes += pending.held_bytes - held_bytes

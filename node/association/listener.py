@@ -139,9 +139,12 @@ class Listener:
             is_welcome = len(self._open) < self._settings.max_associations + _NEGOTIATING
             if is_welcome:
                 self._open.add(association)
-        if is_welcome:
-            association.start()
-            return
+        try:
+            if is_welcome:
+                association.start()
+                return
+        except RuntimeError:  # the system gives no thread
+            self._forget(association)
         with suppress(OSError):
             arrival.connection.send(encode_rejection(Rejection.TOO_MANY.code))
         arrival.connection.close()

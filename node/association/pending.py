@@ -9,7 +9,7 @@ from hashlib import sha256
 from selectors import EVENT_READ, EVENT_WRITE
 
 from node.association.pdu import HEADER, judge_first_header
-from node.errors import ConnectionLost
+from node.errors import AssociationBroken, ConnectionLost
 
 _PIECE_BYTES = 64 * 1024
 
@@ -53,7 +53,8 @@ class Pending:
     def advance(self) -> int:
         """Take what is there; return which event to wait for now, or 0 when the request is complete.
 
-        Raises ProtocolViolation at the sixth byte of what is no association request, ConnectionLost.
+        Raises ProtocolViolation at the sixth byte of what is no association request, ConnectionLost,
+        AssociationBroken for a handshake that fails.
         """
         try:
             if self._tls_connection is not None and self._is_shaking_hands:
@@ -64,8 +65,10 @@ class Pending:
             return EVENT_WRITE
         except (BlockingIOError, ssl.SSLWantReadError):
             return EVENT_READ
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+            raise ConnectionLost("connection closed") from error
         except ssl.SSLError as error:
-            raise ConnectionLost(f"TLS: {error.reason}") from error
+            raise AssociationBroken(f"TLS: {error.reason}") from error
         except OSError as error:
             raise ConnectionLost("connection failed") from error
         return 0
