@@ -59,7 +59,10 @@ class Wire:
             raise ConnectionLost("connection failed while answering") from error
 
     def interrupt(self) -> None:
-        """Let the thread that reads, now or next, find the connection lost; it may still send."""
+        """Let the thread that reads, now or next, find the connection lost.
+
+        It may still send, but not over TLS: OpenSSL takes an end it did not expect for the end of all.
+        """
         self._is_interrupted = True
         self._shut_down(socket.SHUT_RD)
 
@@ -114,5 +117,5 @@ class Wire:
 
     def _shut_down(self, direction: int) -> None:
         with suppress(OSError):  # it may be closed already
-            # The method of a TLS socket would forget its keys, and the A-ABORT would go out in plain text.
+            # The method of a TLS socket would forget its keys, and what is sent would go out in plain text.
             socket.socket.shutdown(self._socket, direction)
