@@ -227,8 +227,12 @@ class Settings(_NodeFile):
     @property
     def accepts_anyone(self) -> bool:
         """Return whether peers that peers.toml does not name may send; by default on loopback only."""
-        hosts = [self.dicom.host, self.tls.host] if self.tls.is_on else [self.dicom.host]
-        return self.dicom.accept == "anyone" or (self.dicom.accept == "auto" and all(map(_is_loopback, hosts)))
+        return self.dicom.accept == "anyone" or (self.dicom.accept == "auto" and all(map(_is_loopback, self.hosts)))
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Return the addresses we listen on, plain and over TLS."""
+        return (self.dicom.host, self.tls.host) if self.tls.is_on else (self.dicom.host,)
 
     def peer_with_title(self, ae_title: str) -> Peer | None:
         """Return the known peer that calls itself `ae_title`."""
