@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 import struct
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from pynetdicom.dimse_messages import C_ECHO_RQ, C_STORE_RQ
-from pynetdicom.dimse_primitives import C_ECHO
+from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.dsutils import encode
 from receiving import request_of
 
@@ -64,11 +65,39 @@ def echo_command(message_id: int = 1) -> bytes:
     return encode(message.command_set, True, True) or b""
 
 
+def store_command(announced: C_STORE) -> bytes:
+    message = C_STORE_RQ()
+    message.primitive_to_message(announced)
+    return encode(message.command_set, True, True) or b""
+
+
 def store(path: Path, **changes: str) -> bytes:
     """Return the command set of a request to store a file, which may say something else than the file."""
-    message = C_STORE_RQ()
-    message.primitive_to_message(request_of(path, **changes))
-    return encode(message.command_set, True, True) or b""
+    return store_command(request_of(path, **changes))
+
+
+def element(group: int, number: int, representation: bytes, value: bytes) -> bytes:
+    """Return a data element in Explicit VR Little Endian."""
+    return struct.pack("<HH2sH", group, number, representation, len(value)) + value
+
+
+def tiny_data_set(uid: bytes = b"1.44") -> bytes:
+    """Return the shortest data set that is kept."""
+    return (
+        element(0x0008, 0x0016, b"UI", CT_CLASS.encode() + b"\0" * (len(CT_CLASS) % 2))
+        + element(0x0008, 0x0018, b"UI", uid)
+        + element(0x0020, 0x000D, b"UI", b"1.22")
+        + element(0x0020, 0x000E, b"UI", b"1.33")
+    )
+
+
+def tiny_command(uid: str = "1.44") -> bytes:
+    """Return the command set that announces it."""
+    announced = C_STORE()
+    announced.MessageID, announced.Priority = 1, 0
+    announced.AffectedSOPClassUID, announced.AffectedSOPInstanceUID = CT_CLASS, uid
+    announced.DataSet = BytesIO(tiny_data_set(uid.encode()))
+    return store_command(announced)
 
 
 CONTEXTS = (context(1, VERIFICATION, IMPLICIT), context(3, CT_CLASS, EXPLICIT), context(5, "1.2.3", IMPLICIT))
