@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -125,6 +127,14 @@ class RawPeer:
 
     def say(self, *pieces: bytes) -> RawPeer:
         self.connection.sendall(b"".join(pieces))
+        return self
+
+    def trickle(self, pieces: Iterable[bytes]) -> RawPeer:
+        """Say one piece after the other, 20 ms apart, until anything comes back."""
+        for piece in pieces:
+            if select.select([self.connection], [], [], 0.02)[0]:
+                break
+            self.say(piece)
         return self
 
     def hear(self) -> tuple[int, bytes]:

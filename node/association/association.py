@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -23,15 +24,18 @@ from node.logs import log_failure
 
 logger = logging.getLogger("radnode.association")
 
-_FAREWELL_SECONDS = 1.0
-
 
 @dataclass(frozen=True)
 class Reception:
-    """What every association of a listener needs: who may come in, what is accepted, who serves requests."""
+    """What every association of a listener needs.
+
+    Who may come in, who serves requests, who takes the connection in the end, what is accepted and how slow
+    a peer may be.
+    """
 
     doorkeeper: Doorkeeper
     handlers: Handlers
+    see_off: Callable[[socket.socket, str], None]
     contexts: Mapping[str, Sequence[str]]
     idle_seconds: float
     pace: Pace
@@ -78,11 +82,11 @@ class Association:
         try:
             self._answer_proposal(decode_proposal(self._arrival.request))
         except ProtocolViolation as error:
-            self._say(encode_abort(error.reason))
+            self._part(encode_abort(error.reason))
         except Exception as error:  # noqa: BLE001 - what fails here ends one association and nothing else
             log_failure(logger, "association failed", error)
+            self._part(encode_abort(AbortReason.NOT_SPECIFIED))
         finally:
-            self._wire.close(_FAREWELL_SECONDS)
             self._note_end(self)
 
     def _answer_proposal(self, proposal: Proposal) -> None:
@@ -103,13 +107,11 @@ class Association:
             return
         ending = self._serve_to_the_end(proposal, association_id)
         self._reception.doorkeeper.dismiss(caller)  # before the peer knows and comes again
-        self._say(ending.last_words)
+        self._part(ending.last_words)
         self._reception.handlers.close_association(association_id, ending.how)
 
     def _reject(self, caller: Caller, rejection: Rejection) -> None:
-        """Say why and close at once: who is not let in holds nothing of ours."""
-        self._say(encode_rejection(rejection.code))
-        self._wire.close(0.0)
+        self._part(encode_rejection(rejection.code))
         self._reception.handlers.record_rejection(caller, rejection)
 
     def _serve_to_the_end(self, proposal: Proposal, association_id: int) -> _Ending:
@@ -139,6 +141,8 @@ class Association:
         terms = Terms(accepted, proposal.longest_pdu_bytes, self._reception.pace)
         return Conversation(self._wire, terms, self._reception.handlers, association_id)
 
-    def _say(self, last_words: bytes) -> None:
+    def _part(self, last_words: bytes) -> None:
+        """Say the last words, if there are any, and leave it to others to wait until the peer closes."""
         with suppress(AssociationBroken):
             self._wire.send(last_words)
+        self._reception.see_off(self._arrival.connection, self._arrival.address)

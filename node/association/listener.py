@@ -71,6 +71,7 @@ class Listener:
         self._monotonic = monotonic
         allow_list = AllowList(settings.ae_title, settings.peers, accepts_anyone=settings.accepts_anyone)
         self._reception = Reception(
+            see_off=self._see_off,
             doorkeeper=Doorkeeper(allow_list, settings.max_associations, settings.max_associations_per_peer),
             handlers=Handlers(archive, index, settings.largest_instance_bytes),
             contexts=supported_contexts(),
@@ -117,14 +118,15 @@ class Listener:
         if self._accepting is None:
             return 0
         acceptor, thread = self._accepting
-        self._accepting = None
-        acceptor.stop()
-        thread.join()
+        acceptor.shut_doors()
         self._ports = []
         deadline = self._monotonic() + seconds
         late = [found for found in self._associations() if not found.join(max(0.0, deadline - self._monotonic()))]
         for association in late:
             association.abandon(_ABORT_SECONDS)
+        acceptor.stop()
+        thread.join()
+        self._accepting = None
         logger.info("listener stopped", extra={"fields": {"aborted": len(late)}})
         return len(late)
 
@@ -148,6 +150,12 @@ class Listener:
         with suppress(OSError):
             arrival.connection.send(encode_rejection(Rejection.TOO_MANY.code))
         arrival.connection.close()
+
+    def _see_off(self, connection: socket.socket, address: str) -> None:
+        if self._accepting is None:
+            connection.close()
+        else:
+            self._accepting[0].see_off(connection, address)
 
     def _forget(self, association: Association) -> None:
         with self._lock:

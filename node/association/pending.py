@@ -1,9 +1,10 @@
-"""A connection that has not made its association request yet: nothing of it may block, and little is held."""
+"""Connections without an association, before it or after: nothing of them may block, and little is held."""
 
 from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from selectors import EVENT_READ, EVENT_WRITE
@@ -39,6 +40,7 @@ class Pending:
         self._is_shaking_hands = tls is not None
         self._received = bytearray()
         self._needed_bytes = HEADER.size
+        self.awaited = EVENT_READ
 
     @property
     def descriptor(self) -> int:
@@ -50,8 +52,8 @@ class Pending:
         """Return how much of a request is in memory."""
         return len(self._received)
 
-    def advance(self) -> int:
-        """Take what is there; return which event to wait for now, or 0 when the request is complete.
+    def advance(self) -> Arrival | None:
+        """Take what is there; return the connection with its request once that is complete.
 
         Raises ProtocolViolation at the sixth byte of what is no association request, ConnectionLost,
         AssociationBroken for a handshake that fails.
@@ -61,20 +63,22 @@ class Pending:
                 self._tls_connection.do_handshake()
                 self._is_shaking_hands = False
             self._collect()
-        except ssl.SSLWantWriteError:
-            return EVENT_WRITE
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return EVENT_READ
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as waiting:
+            self.awaited = EVENT_WRITE if isinstance(waiting, ssl.SSLWantWriteError) else EVENT_READ
+            return None
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
             raise ConnectionLost("connection closed") from error
         except ssl.SSLError as error:
             raise AssociationBroken(f"TLS: {error.reason}") from error
         except OSError as error:
             raise ConnectionLost("connection failed") from error
-        return 0
+        return self._arrive()
 
-    def arrive(self) -> Arrival:
-        """Hand over the connection with its complete request."""
+    def close(self) -> None:
+        """Close the connection without a word."""
+        self._connection.close()
+
+    def _arrive(self) -> Arrival:
         certificate = self._tls_connection.getpeercert(binary_form=True) if self._tls_connection else None
         return Arrival(
             connection=self._connection,
@@ -82,10 +86,6 @@ class Pending:
             request=bytes(self._received[HEADER.size :]),
             certificate=sha256(certificate).hexdigest() if certificate else None,
         )
-
-    def close(self) -> None:
-        """Close the connection without a word."""
-        self._connection.close()
 
     def _collect(self) -> None:
         while len(self._received) < self._needed_bytes:
@@ -95,3 +95,42 @@ class Pending:
             self._received += piece
             if len(self._received) == HEADER.size:
                 self._needed_bytes += judge_first_header(self._received)
+
+
+class Leaving:
+    """A connection on which all is said: the peer closes it, or its time is up (PS3.8 9.2, ARTIM).
+
+    Were we to close first, a peer that is still sending would lose our last words.
+    """
+
+    held_bytes = 0
+    awaited = EVENT_READ
+
+    def __init__(self, connection: socket.socket, address: str) -> None:
+        """Say that nothing more will come."""
+        self.address = address
+        self._connection = connection
+        connection.setblocking(False)
+        with suppress(OSError):  # the peer has gone already
+            socket.socket.shutdown(connection, socket.SHUT_WR)
+
+    @property
+    def descriptor(self) -> int:
+        """Return what a selector waits on."""
+        return self._connection.fileno()
+
+    def advance(self) -> None:
+        """Pass over what the peer still says; raises ConnectionLost when it has closed."""
+        try:
+            # Of a TLS socket too it is the bytes themselves that are passed over.
+            is_open = bool(socket.socket.recv(self._connection, _PIECE_BYTES))
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise ConnectionLost("connection failed") from error
+        if not is_open:
+            raise ConnectionLost("connection closed")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()

@@ -11,7 +11,6 @@ from node.association.pdu import HEADER, MAXIMUM_PDU_BYTES, judge_header
 from node.errors import ConnectionLost, PeerTooSlow
 
 _BUFFER_BYTES = HEADER.size + MAXIMUM_PDU_BYTES
-_DRAIN_BYTES = 64 * 1024
 
 
 class Wire:
@@ -69,20 +68,6 @@ class Wire:
     def cut(self) -> None:
         """Break the connection off, whatever its thread waits for."""
         self._shut_down(socket.SHUT_RDWR)
-
-    def close(self, farewell_seconds: float) -> None:
-        """Close once the peer has closed, as it should after our last PDU (PS3.8 9.2, ARTIM), or has had so long.
-
-        A socket closed with bytes unread would take our last PDU back from the peer.
-        """
-        deadline = self._monotonic() + farewell_seconds
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
-            while (left := deadline - self._monotonic()) > 0:
-                self._socket.settimeout(left)
-                if not self._socket.recv_into(self._buffer[:_DRAIN_BYTES]):
-                    break
-        self._socket.close()
 
     def _fill(self, needed: int, deadline: float) -> None:
         """Read until `needed` bytes are in the buffer, and whatever else is there."""

@@ -61,11 +61,8 @@ def test_a_request_that_is_not_whole_in_time_is_closed(tmp_path: Path, sent: byt
 
 def test_a_request_that_trickles_in_is_closed_although_bytes_keep_coming(tmp_path: Path) -> None:
     with running(tmp_path, pending=PendingLimits(request_seconds=0.5)) as node:
-        with RawPeer.connect(node.listener.port) as peer, contextlib.suppress(OSError):
-            for byte in PROPOSAL:
-                peer.say(bytes((byte,)))
-                threading.Event().wait(0.02)
-            assert peer.hear() == (0, b"")
+        with RawPeer.connect(node.listener.port) as peer:
+            assert peer.trickle(bytes((byte,)) for byte in PROPOSAL).hear() == (0, b"")
         assert node.associations() == []
 
 
