@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,20 +36,27 @@ from node.association.acceptor import PendingLimits
 from node.settings import Peer
 
 
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Node]:
+    """A node that waits for a request for longer than any test waits for an answer."""
+    with running(tmp_path, pending=PendingLimits(request_seconds=600.0)) as started:
+        yield started
+
+
 @pytest.mark.parametrize(
     "garbage",
     [b"GET / HTTP/1.1\r\n", b"\x16\x03\x01\x02\x00\x01", pdu(4, b"")[:6], pdu(7, b"")[:6], bytes(6)],
     ids=["http", "tls", "data", "abort", "zeros"],
 )
-def test_what_does_not_begin_as_a_request_is_closed_at_its_sixth_byte(node: Node, ct: Path, garbage: bytes) -> None:
-    with RawPeer.connect(node.listener.port) as peer:
+def test_what_does_not_begin_as_a_request_is_closed_at_its_sixth_byte(patient: Node, ct: Path, garbage: bytes) -> None:
+    with RawPeer.connect(patient.listener.port) as peer:
         assert peer.say(garbage).hear() == (0, b"")
-    assert send(node, ct)[0].status == 0x0000
-    assert node.endings() == ["released"]
+    assert send(patient, ct)[0].status == 0x0000
+    assert patient.endings() == ["released"]
 
 
-def test_a_request_of_more_than_a_mebibyte_is_closed_before_it_is_sent(node: Node) -> None:
-    with RawPeer.connect(node.listener.port) as peer:
+def test_a_request_of_more_than_a_mebibyte_is_closed_before_it_is_sent(patient: Node) -> None:
+    with RawPeer.connect(patient.listener.port) as peer:
         assert peer.say(struct.pack(">BxI", 1, 1024 * 1024 + 1)).hear() == (0, b"")
 
 
@@ -127,6 +136,38 @@ def test_a_peer_of_another_protocol_is_rejected(node: Node, proposal: bytes, ans
         kind, body = peer.say(proposal).hear()
         assert (kind, tuple(body[1:])) == (3, answer)
         assert peer.hear() == (0, b"")
+
+
+def test_a_peer_hears_its_rejection_even_while_it_is_still_sending(node: Node) -> None:
+    with RawPeer.connect(node.listener.port) as peer:
+        assert peer.say(request(*CONTEXTS, version=2)).hear()[0] == 3
+        for _ in range(5):
+            threading.Event().wait(0.02)
+            peer.say(ECHO)
+
+
+def test_an_association_that_cannot_be_recorded_is_rejected_as_transient(tmp_path: Path, ct: Path) -> None:
+    with running(tmp_path, busy_seconds=0.1) as node:
+        with sqlite3.connect(tmp_path / "node.db", isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with RawPeer.connect(node.listener.port) as peer:
+                kind, body = peer.say(PROPOSAL).hear()
+                assert (kind, tuple(body[1:])) == (3, (2, 3, 1))
+            other.execute("ROLLBACK")
+        assert send(node, ct)[0].status == 0x0000
+
+
+def test_a_flood_of_garbage_fills_no_log(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(150):
+        with RawPeer.connect(node.listener.port) as peer:
+            assert peer.say(bytes(6)).hear() == (0, b"")
+    for _ in range(150):
+        with RawPeer.connect(node.listener.port) as peer:
+            assert peer.say(PROPOSAL).hear()[0] == 2
+            assert peer.say(data()).hear()[0] == 7
+    logged = [record.message for record in caplog.records]
+    assert logged.count("connection dropped") == 60
+    assert logged.count("association aborted") == 100
 
 
 @pytest.mark.parametrize(
