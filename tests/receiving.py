@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,6 +97,18 @@ def running(
     finally:
         node.listener.stop()
         database.close()
+
+
+@contextmanager
+def served(root: Path) -> Iterator[tuple[int, int]]:
+    """Run a node in a process of its own; give its process id and its port."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE, root], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        yield process.pid, int(process.stdout.readline())
+        process.stdin.close()
 
 
 def send(node: Node, *paths: Path) -> list[StoreAnswer]:

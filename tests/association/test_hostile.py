@@ -9,25 +9,23 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dcmtk import data_set_bytes, needs_dcmtk, run
+from dcmtk import needs_dcmtk, run
 from raw_peer import (
     CONTEXTS,
     ECHO,
     IMPLICIT,
     PROPOSAL,
-    RELEASE,
     VERIFICATION,
     RawPeer,
     context,
     data,
     pdu,
-    pdv,
     request,
-    store,
 )
 from receiving import SERVE, Node, running, send, wait_until
 from violations import VIOLATIONS
@@ -86,7 +84,7 @@ def test_requests_half_sent_cost_no_thread_and_keep_no_honest_peer_out(node: Nod
 
 
 def test_of_too_many_the_oldest_of_the_busiest_address_goes(tmp_path: Path) -> None:
-    with running(tmp_path, pending=PendingLimits(connections=4)) as node, contextlib.ExitStack() as stack:
+    with running(tmp_path, pending=PendingLimits(4, request_seconds=600.0)) as node, contextlib.ExitStack() as stack:
         address = ("127.0.0.1", node.listener.port)
         quiet = socket.create_connection(address, timeout=20, source_address=("127.0.0.2", 0))
         stack.enter_context(quiet)
@@ -98,7 +96,7 @@ def test_of_too_many_the_oldest_of_the_busiest_address_goes(tmp_path: Path) -> N
 
 
 def test_long_requests_that_are_never_whole_cannot_fill_the_memory(tmp_path: Path) -> None:
-    limits = PendingLimits(held_bytes=150_000)
+    limits = PendingLimits(held_bytes=150_000, request_seconds=600.0)
     with running(tmp_path, pending=limits) as node, contextlib.ExitStack() as stack:
         peers = [stack.enter_context(RawPeer.connect(node.listener.port)) for _ in range(3)]
         for size, peer in zip((40_000, 90_000, 40_000), peers, strict=True):
@@ -232,44 +230,24 @@ def hostile(port: int, ct: Path, ended: threading.Event) -> None:
 
 
 @needs_dcmtk
-def test_honest_peers_are_served_during_an_attack(tmp_path: Path, ct: Path) -> None:
+@pytest.mark.parametrize("sends", [40, pytest.param(1000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_honest_peers_are_served_during_an_attack(tmp_path: Path, ct: Path, sends: int) -> None:
     modality = Peer(ae_title="STORESCU", host="127.0.0.1", port=104)
     ended = threading.Event()
     with running(tmp_path, peers=(modality,)) as node:
         attackers = [threading.Thread(target=hostile, args=(node.listener.port, ct, ended)) for _ in range(4)]
         for attacker in attackers:
             attacker.start()
+        sent: list[tuple[int, float]] = []
         try:
-            sent = [run("storescu", "-xe", "-aec", "RADNODE", "127.0.0.1", node.listener.port, ct) for _ in range(40)]
+            for _ in range(sends):
+                began = time.monotonic()
+                process = run("storescu", "-xe", "-aec", "RADNODE", "127.0.0.1", node.listener.port, ct)
+                sent.append((process.returncode, time.monotonic() - began))
         finally:
             ended.set()
             for attacker in attackers:
                 attacker.join(30)
-        assert [process.returncode for process in sent] == [0] * 40
-        assert len(node.instances) == 1
-
-
-def test_two_hundred_peers_that_come_at_once_are_all_served(tmp_path: Path, ct: Path) -> None:
-    message = data(pdv(3, 3, store(ct)), pdv(3, 2, data_set_bytes(ct)))
-    statuses: list[int] = []
-    start = threading.Barrier(200)
-
-    def come(number: int) -> None:
-        start.wait(60)
-        while True:
-            with RawPeer.connect(node.listener.port) as peer:
-                peer.connection.settimeout(60)
-                if peer.say(request(*CONTEXTS, calling=b"PEER%d" % (number % 8))).hear()[0] == 2:
-                    statuses.append(peer.say(message).status())
-                    peer.say(RELEASE).hear()
-                    return
-            threading.Event().wait(0.2)  # rejected as transient: come again
-
-    with running(tmp_path) as node:
-        peers = [threading.Thread(target=come, args=(number,)) for number in range(200)]
-        for peer in peers:
-            peer.start()
-        for peer in peers:
-            peer.join(100)
-        assert statuses == [0x0000] * 200
+        assert [code for code, _ in sent] == [0] * sends
+        assert sends < 1000 or sorted(seconds for _, seconds in sent)[990] <= 2.0
         assert len(node.instances) == 1

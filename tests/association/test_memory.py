@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import socket
 import struct
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from raw_peer import PROPOSAL, RELEASE, RawPeer, data, pdv, tiny_command, tiny_data_set
-from receiving import SERVE
+from receiving import served
 
 MIB = 1024 * 1024
 PIECE = bytes(128 * 1024)
-
-
-@contextmanager
-def served(root: Path) -> Iterator[tuple[int, int]]:
-    """Run a node in a process of its own; give its process id and its port."""
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVE, root], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        yield process.pid, int(process.stdout.readline())
-        process.stdin.close()
 
 
 def peak_bytes(process_id: int) -> int:
