@@ -130,12 +130,12 @@ class RawPeer:
         return self
 
     def trickle(self, pieces: Iterable[bytes]) -> RawPeer:
-        """Say one piece after the other, 20 ms apart, until anything comes back."""
+        """Say one piece after the other, 20 ms apart, until anything comes back, which must be before the last."""
         for piece in pieces:
             if select.select([self.connection], [], [], 0.02)[0]:
-                break
+                return self
             self.say(piece)
-        return self
+        raise AssertionError("nobody minded")
 
     def hear(self) -> tuple[int, bytes]:
         """Return type and body of the next PDU, or (0, b"") when the connection is closed."""

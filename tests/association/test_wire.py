@@ -6,8 +6,9 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from raw_peer import ECHO, RELEASE, data, pdv
+from raw_peer import ECHO, RELEASE, data, pdv, tiny_command, tiny_data_set
 
+from node.association.messages import Messages, Pace
 from node.association.wire import Wire
 
 
@@ -46,8 +47,10 @@ def test_the_time_we_take_ourselves_is_not_held_against_the_peer(pair: tuple[soc
     peer, ours = pair
     now = [0.0]
     wire = Wire(ours, patience_seconds=5.0, monotonic=lambda: now[0])
-    peer.sendall(ECHO)
-    wire.next_pdu()
+    messages = Messages(wire, {3}, Pace(grace_seconds=5.0))
+    peer.sendall(data(pdv(3, 3, tiny_command())))
+    request = messages.next_request()
+    assert request
     now[0] = 1000.0  # the disk was slow
-    peer.sendall(ECHO)
-    assert wire.next_pdu()[0] == 4
+    peer.sendall(data(pdv(3, 0, tiny_data_set()), pdv(3, 2)))
+    assert b"".join(bytes(fragment) for fragment in messages.data_set(request)) == tiny_data_set()
