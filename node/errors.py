@@ -9,7 +9,13 @@ RadnodeError
     MalformedInstance  the data set does not end where its lengths say
       InstanceMismatch  it lacks a UID it must have, or contradicts its C-STORE command
       ContextMismatch  the C-STORE command names another SOP class than its context
+    InstanceTooLarge   the data set is longer than we take
     InstanceConflict   the same SOP Instance UID arrived with other content
+  AssociationBroken    an association ends otherwise than by its release
+    ProtocolViolation  the peer sent what the upper layer protocol does not allow
+    PeerTooSlow        the peer kept us waiting for too long
+    PeerAborted        the peer aborted
+    ConnectionLost     the connection closed or failed
   DatabaseBusy         another process holds the database; the sender should try again
   DatabaseUnusable     the database file is damaged or not radnode's
   NoInstances          a folder that was to be read or sent holds no DICOM file
@@ -77,8 +83,36 @@ class ContextMismatch(MalformedInstance):
     """The C-STORE command names another SOP class than the presentation context it came in."""
 
 
+class InstanceTooLarge(ArchiveError):
+    """The data set is longer than this node is set to take."""
+
+
 class InstanceConflict(ArchiveError):
     """The same SOP Instance UID arrived with other content; the first is kept."""
+
+
+class AssociationBroken(RadnodeError):
+    """An association ends otherwise than by its release; its peer may try again."""
+
+
+class ProtocolViolation(AssociationBroken):
+    """The peer sent what the upper layer protocol does not allow; `reason` is for the A-ABORT (PS3.8 9.3.8)."""
+
+    def __init__(self, text: str, reason: int) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class PeerTooSlow(AssociationBroken):
+    """The peer kept us waiting for longer than any honest one does."""
+
+
+class PeerAborted(AssociationBroken):
+    """The peer aborted."""
+
+
+class ConnectionLost(AssociationBroken):
+    """The connection closed or failed."""
 
 
 class DatabaseBusy(RadnodeError):

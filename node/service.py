@@ -142,6 +142,8 @@ def _listener_settings(settings: Settings) -> ListenerSettings:
         port=settings.dicom.port,
         max_associations=settings.dicom.max_associations,
         max_associations_per_peer=settings.dicom.max_associations_per_peer,
-        accepts_anyone=settings.dicom.accepts_anyone,
+        largest_instance_bytes=settings.dicom.largest_instance_bytes,
+        tls=settings.tls,
+        accepts_anyone=settings.accepts_anyone,
         peers=tuple(settings.peers.values()),
     )

@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from node.configuration import ConfigurationFile, check_tables, closest, read_configuration
 from node.errors import SettingsError
@@ -37,6 +37,14 @@ def _check_network(network: str) -> str:
     return network
 
 
+def _check_fingerprint(fingerprint: str) -> str:
+    """Return a SHA-256 fingerprint as hex digits alone, however openssl wrote it."""
+    digits = fingerprint.rpartition("=")[2].replace(":", "").strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise ValueError("expected a SHA-256 fingerprint, as `openssl x509 -noout -fingerprint -sha256 -in` shows it")
+    return digits
+
+
 def _is_loopback(host: str) -> bool:
     """Tell whether only this machine reaches a listener at `host`."""
     try:
@@ -47,6 +55,7 @@ def _is_loopback(host: str) -> bool:
 
 AETitle = Annotated[str, AfterValidator(_check_ae_title)]
 Network = Annotated[str, AfterValidator(_check_network)]
+Fingerprint = Annotated[str, AfterValidator(_check_fingerprint)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -74,12 +83,43 @@ class DicomSection(_Section):
     max_associations: Count = 64
     max_associations_per_peer: Count = 32
     accept: Literal["auto", "known", "anyone"] = "auto"
+    max_instance_mb: Count = 8192
     drain_seconds: Seconds = 30.0
 
     @property
-    def accepts_anyone(self) -> bool:
-        """Return whether peers that peers.toml does not name may send; by default on loopback only."""
-        return self.accept == "anyone" or (self.accept == "auto" and _is_loopback(self.host))
+    def largest_instance_bytes(self) -> int:
+        """Return the longest data set that is taken, in bytes."""
+        return self.max_instance_mb * 1024 * 1024
+
+
+class TlsSection(_Section):
+    """Where the SCP speaks TLS and with which certificates, as PEM files; without a certificate it does not."""
+
+    host: str = "127.0.0.1"
+    port: Port = 2762
+    certificate: str = ""
+    key: str = ""
+    authority: str = ""
+    require_client_certificate: bool = False
+
+    @model_validator(mode="after")
+    def _check_files(self) -> TlsSection:
+        """Refuse half of what TLS needs."""
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("expected both `certificate` and `key`, or neither")
+        if self.require_client_certificate and not self.authority:
+            raise ValueError("`require_client_certificate` needs `authority`, the file of those it may come from")
+        return self
+
+    @property
+    def is_on(self) -> bool:
+        """Return whether there is a port for TLS."""
+        return bool(self.certificate)
+
+    def in_folder(self, folder: Path) -> TlsSection:
+        """Return the same with file names that are relative to `folder` made whole."""
+        files = {"certificate": self.certificate, "key": self.key, "authority": self.authority}
+        return self.model_copy(update={name: str(folder / file) for name, file in files.items() if file})
 
 
 class ArchiveSection(_Section):
@@ -129,6 +169,7 @@ class Peer(_Section):
     port: Annotated[int, Field(ge=1, le=65535)]
     quiet_seconds: Annotated[float, Field(ge=0)] | None = None
     calls_from: tuple[Network, ...] = ()
+    certificates: tuple[Fingerprint, ...] = ()
     results: ResultProfile = ResultProfile.ARCHIVE
     doctor_store: bool = False
 
@@ -166,6 +207,7 @@ class _NodeFile(_Section):
 
     node: NodeSection = NodeSection()
     dicom: DicomSection = DicomSection()
+    tls: TlsSection = TlsSection()
     archive: ArchiveSection = ArchiveSection()
     gathering: GatheringSection = GatheringSection()
     workers: WorkersSection = WorkersSection()
@@ -182,6 +224,16 @@ class Settings(_NodeFile):
     def database_file(self) -> Path:
         """Return where the SQLite database lies."""
         return self.node.data / "radnode.db"
+
+    @property
+    def accepts_anyone(self) -> bool:
+        """Return whether peers that peers.toml does not name may send; by default on loopback only."""
+        return self.dicom.accept == "anyone" or (self.dicom.accept == "auto" and all(map(_is_loopback, self.hosts)))
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Return the addresses we listen on, plain and over TLS."""
+        return (self.dicom.host, self.tls.host) if self.tls.is_on else (self.dicom.host,)
 
     def peer_with_title(self, ae_title: str) -> Peer | None:
         """Return the known peer that calls itself `ae_title`."""
@@ -240,6 +292,7 @@ def load_settings(node_file: Path, environment: Mapping[str, str] = os.environ) 
         update={"data": folder / section.data, "models": tuple(folder / m for m in section.models)}
     )
     parts = {name: getattr(node.content, name) for name in _NodeFile.model_fields if name != "node"}
+    parts["tls"] = node.content.tls.in_folder(folder)
     return Settings(node=section, peers=peers.content.peer, rules=routes.content.rule, **parts)
 
 

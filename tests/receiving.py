@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +29,26 @@ from node.database import Association, Database, Instance
 from node.delivery.scu import StoreAnswer, send_instances
 from node.studies.index import InstanceIndex
 from node.vocabulary import PeerAddress
+
+# A node that receives, in a process of its own: its argument is its folder, its first line its port.
+SERVE = """
+import sys
+from pathlib import Path
+from node.archive import Archive
+from node.association import Listener, ListenerSettings
+from node.clock import SystemClock
+from node.database import Database
+from node.studies.index import InstanceIndex
+root = Path(sys.argv[1])
+database = Database(root / "node.db")
+database.migrate()
+index = InstanceIndex(database, SystemClock())
+listener = Listener(ListenerSettings("RADNODE", "127.0.0.1", 0), Archive(root / "archive"), index)
+listener.start()
+print(listener.port, flush=True)
+sys.stdin.read()
+listener.stop()
+"""
 
 
 @dataclass
@@ -75,6 +97,18 @@ def running(
     finally:
         node.listener.stop()
         database.close()
+
+
+@contextmanager
+def served(root: Path) -> Iterator[tuple[int, int]]:
+    """Run a node in a process of its own; give its process id and its port."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE, root], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        yield process.pid, int(process.stdout.readline())
+        process.stdin.close()
 
 
 def send(node: Node, *paths: Path) -> list[StoreAnswer]:

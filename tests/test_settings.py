@@ -162,3 +162,20 @@ def test_a_peer_gets_everything_unless_its_results_are_named(tmp_path: Path) -> 
     peers = peer.format("PACS", "") + peer.format("VIEWER", "results = 'ohif'")
     known = load_settings(write_config(tmp_path, peers=peers), {}).peers
     assert (known["PACS"].results, known["VIEWER"].results) == (ResultProfile.ARCHIVE, ResultProfile.OHIF)
+
+
+def test_the_files_of_tls_are_relative_to_the_file_that_names_them(tmp_path: Path) -> None:
+    tls = load_settings(write_config(tmp_path, "[tls]\ncertificate = 'a.pem'\nkey = '/b.key'\n"), {}).tls
+    assert (tls.certificate, tls.key, tls.authority) == (str(tmp_path / "a.pem"), "/b.key", "")
+
+
+@pytest.mark.parametrize(
+    ("tls", "message"),
+    [
+        ("certificate = 'a.pem'", "expected both `certificate` and `key`"),
+        ("certificate = 'a'\nkey = 'b'\nrequire_client_certificate = true", "needs `authority`"),
+    ],
+)
+def test_half_of_what_tls_needs_is_refused(tmp_path: Path, tls: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=rf"node\.toml:1: tls: .*{message}"):
+        load_settings(write_config(tmp_path, f"[tls]\n{tls}\n"), {})

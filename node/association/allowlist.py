@@ -21,7 +21,11 @@ class Rejection(Enum):
 
     UNKNOWN_CALLER = ((1, 1, 3), "calling AE title not in peers.toml")
     STRANGE_ADDRESS = ((1, 1, 3), "this AE title calls from an address that peers.toml does not state for it")
+    STRANGE_CERTIFICATE = ((1, 1, 3), "this AE title calls without a certificate that peers.toml states for it")
     OTHER_CALLED = ((1, 1, 7), "called AE title is not ours")
+    APPLICATION_CONTEXT = ((1, 1, 2), "application context name not supported")
+    PROTOCOL_VERSION = ((1, 2, 2), "protocol version not supported")
+    NOT_RECORDED = ((2, 3, 1), "the association could not be recorded; see the log")
     TOO_MANY = ((2, 3, 2), "too many associations at once")
     TOO_MANY_OF_PEER = ((2, 3, 2), "too many associations at once from this peer")
 
@@ -38,11 +42,15 @@ class Rejection(Enum):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks for an association: its AE title, the one it calls, and the address it calls from."""
+    """Who asks for an association: its AE title, the one it calls, and the address it calls from.
+
+    `certificate` is the SHA-256 (hex) of the certificate it showed, if it did.
+    """
 
     calling_ae_title: str
     called_ae_title: str
     address: str
+    certificate: str | None = None
 
 
 def resolve_host(host: str) -> frozenset[str]:
@@ -80,17 +88,28 @@ class AllowList:
         Both AE titles are compared without outer spaces (PS3.8 Table 9-11), and nothing else is guessed. The
         node itself, calling from its own machine to see whether it is well, always may.
         """
+        peers = self._peers_with_title(caller)
+        if peers and not any(_shows_certificate(peer, caller) for peer in peers):
+            return Rejection.STRANGE_CERTIFICATE
         if self._accepts_anyone:
             return None
         if caller.called_ae_title != self._ae_title:
             return Rejection.OTHER_CALLED
-        if caller.calling_ae_title == self._ae_title and caller.address in OWN_ADDRESSES:
+        if self.knows(caller):
             return None
-        peers = [peer for peer in self._peers if peer.ae_title == caller.calling_ae_title]
-        if not peers:
-            return Rejection.UNKNOWN_CALLER
-        is_known = any(self._may_call_from(peer, caller.address) for peer in peers)
-        return None if is_known else Rejection.STRANGE_ADDRESS
+        return Rejection.STRANGE_ADDRESS if peers else Rejection.UNKNOWN_CALLER
+
+    def knows(self, caller: Caller) -> bool:
+        """Return whether a caller is a peer of peers.toml at its address, or this machine's own node."""
+        if caller.calling_ae_title == self._ae_title and caller.address in OWN_ADDRESSES:
+            return True
+        return any(
+            _shows_certificate(peer, caller) and self._may_call_from(peer, caller.address)
+            for peer in self._peers_with_title(caller)
+        )
+
+    def _peers_with_title(self, caller: Caller) -> list[Peer]:
+        return [peer for peer in self._peers if peer.ae_title == caller.calling_ae_title]
 
     def _may_call_from(self, peer: Peer, address: str) -> bool:
         try:
@@ -118,3 +137,8 @@ class AllowList:
         with self._lock:
             self._resolved[host] = (now, addresses)
         return addresses
+
+
+def _shows_certificate(peer: Peer, caller: Caller) -> bool:
+    """Tell whether a caller shows what peers.toml asks of this peer, which may be nothing."""
+    return not peer.certificates or caller.certificate in peer.certificates

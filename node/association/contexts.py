@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pydicom import uid
-from pynetdicom.presentation import AllStoragePresentationContexts, PresentationContext, build_context
+from pynetdicom.presentation import AllStoragePresentationContexts
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 # The first of these that a peer offers in one context is taken. Uncompressed comes first, for a peer
@@ -46,8 +46,11 @@ TRANSFER_SYNTAXES = (
 )
 
 
-def supported_contexts() -> list[PresentationContext]:
-    """Return a context for C-ECHO and one for every storage SOP class, each with all syntaxes."""
+VERIFICATION = str(Verification)
+
+
+def supported_contexts() -> dict[str, tuple[str, ...]]:
+    """Return the transfer syntaxes of each SOP class, the best first: of C-ECHO and of every storage SOP class."""
     classes = [context.abstract_syntax for context in AllStoragePresentationContexts]
-    verification = build_context(Verification, [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian])
-    return [verification, *(build_context(name, list(TRANSFER_SYNTAXES)) for name in classes if name)]
+    verification = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian)
+    return {VERIFICATION: verification} | {name: TRANSFER_SYNTAXES for name in classes if name}

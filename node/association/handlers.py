@@ -1,79 +1,58 @@
-"""Answers C-ECHO and C-STORE; success means that the instance is on disk and in the index."""
+"""What an association does to the archive and the index; success means that the instance is in both."""
 
 from __future__ import annotations
 
 import logging
-from typing import Protocol
-
-from pydicom.dataset import Dataset
-from pynetdicom import evt
-from pynetdicom.dimse_primitives import C_STORE
 
 from node.archive import Archive
 from node.association.allowlist import Caller, Rejection
-from node.association.doorkeeper import RejectionQuota
-from node.association.reception import Binding, ReceivingAssociation
-from node.association.statuses import StoreStatus, status_of
-from node.errors import ArchiveError, DatabaseBusy, InstanceConflict
+from node.association.command import Request
+from node.association.incoming import IncomingInstance
+from node.association.negotiation import AnsweredContext
+from node.association.quota import Quota
+from node.association.statuses import Answer, StoreStatus, status_of
+from node.errors import ArchiveError, AssociationBroken, DatabaseBusy, InstanceConflict
 from node.logs import log_failure
 from node.studies.index import InstanceIndex
 from node.vocabulary import Admission, ReceivedInstance
 
 logger = logging.getLogger("radnode.association")
 
+RECORDED_PER_MINUTE = 100
+REFUSALS_LOGGED_PER_MINUTE = 600
 _LONGEST_COMMENT = 64  # ErrorComment is an LO (PS3.7 C.4.2)
 
 
-class ReceptionEvent(Protocol):
-    """What pynetdicom hands to a handler, as far as it is used here; `request` is C-STORE's alone."""
-
-    assoc: ReceivingAssociation
-    request: C_STORE
-
-
 class Handlers:
-    """What the node does about each event of an association."""
+    """What the node does about each event of an association; nothing is raised but by a fault of ours."""
 
-    def __init__(self, archive: Archive, index: InstanceIndex) -> None:
+    def __init__(self, archive: Archive, index: InstanceIndex, largest_instance_bytes: int) -> None:
         """Keep instances in `archive` and record them in `index`."""
         self._archive = archive
         self._index = index
-        self._quota = RejectionQuota()
+        self._largest_instance_bytes = largest_instance_bytes
+        self._rejections = Quota(RECORDED_PER_MINUTE)
+        self._aborts = Quota(RECORDED_PER_MINUTE)
+        self._refusals = Quota(REFUSALS_LOGGED_PER_MINUTE)
 
-    @property
-    def bindings(self) -> tuple[Binding, ...]:
-        """Return which handler belongs to which event."""
-        return (
-            (evt.EVT_ESTABLISHED, self.open_association),
-            (evt.EVT_C_ECHO, self.handle_echo),
-            (evt.EVT_C_STORE, self.handle_store),
-        )
-
-    def open_association(self, event: ReceptionEvent) -> None:
-        """Record a new association; one that cannot be recorded is aborted."""
-        association = event.assoc
-        peer = association.requestor
-        called = peer.primitive.called_ae_title if peer.primitive else ""
+    def open_association(self, caller: Caller) -> int | None:
+        """Record a new association and return its key, or None for one that cannot be recorded."""
         try:
-            association.association_id = self._index.open_association(
-                peer.ae_title.strip(), peer.address or "", called.strip()
-            )
+            return self._index.open_association(caller.calling_ae_title, caller.address, caller.called_ae_title)
         except Exception as error:  # noqa: BLE001 - an event handler answers, whatever happens
             log_failure(logger, "association not recorded", error)
-            association.abort()
+            return None
 
-    def close_association(self, association: ReceivingAssociation) -> None:
-        """Record how an association ended."""
-        if association.association_id is None:
-            return
+    def close_association(self, association_id: int, how: str) -> None:
+        """Record how an association ended: "released", "aborted" (by either side) or "connection lost"."""
         try:
-            self._index.close_association(association.association_id, association.ending)
+            self._index.close_association(association_id, how)
         except Exception as error:  # noqa: BLE001 - an event handler answers, whatever happens
-            log_failure(logger, "end of association not recorded", error, association=association.association_id)
+            log_failure(logger, "end of association not recorded", error, association=association_id)
 
     def record_rejection(self, caller: Caller, rejection: Rejection) -> None:
         """Record and log a caller that was sent away; of a flood, how many there were."""
-        left_out = self._quota.take()
+        left_out = self._rejections.take()
         if left_out is None:
             return
         how = f"rejected: {rejection.text}" + (f" ({left_out} more before)" if left_out else "")
@@ -85,29 +64,33 @@ class Handlers:
         except Exception as error:  # noqa: BLE001 - an event handler answers, whatever happens
             log_failure(logger, "rejection not recorded", error)
 
-    def handle_echo(self, _event: ReceptionEvent) -> int:
-        """Answer C-ECHO (PS3.7 9.1.5)."""
-        return StoreStatus.SUCCESS
+    def note_abort(self, association_id: int, error: AssociationBroken) -> None:
+        """Log why we abort an association."""
+        self._warn(self._aborts, "association aborted", association_id, error)
 
-    def handle_store(self, event: ReceptionEvent) -> Dataset:
+    def begin_store(self, request: Request, context: AnsweredContext) -> IncomingInstance:
+        """Return what takes the data set of a C-STORE request."""
+        incoming = IncomingInstance(self._archive, self._largest_instance_bytes)
+        incoming.open(request, context)
+        return incoming
+
+    def finish_store(self, incoming: IncomingInstance, association_id: int) -> Answer:
         """Answer C-STORE (PS3.7 9.1.1); a failure says in ErrorComment what the sender can mend."""
         try:
-            self._store(event)
+            self._store(incoming, association_id)
         except (ArchiveError, DatabaseBusy) as error:
-            fields = {"association": event.assoc.association_id, "reason": str(error)}
-            logger.warning("instance refused", extra={"fields": fields})
-            return _answer(status_of(error), str(error))
+            self._warn(self._refusals, "instance refused", association_id, error)
+            return Answer(status_of(error), _comment(str(error)))
         except Exception as error:  # noqa: BLE001 - an event handler answers, whatever happens
-            log_failure(logger, "instance not kept", error, association=event.assoc.association_id)
-            return _answer(status_of(error), "the node failed; see its log")
-        return _answer(StoreStatus.SUCCESS)
+            log_failure(logger, "instance not kept", error, association=association_id)
+            return Answer(status_of(error), "the node failed; see its log")
+        return Answer(StoreStatus.SUCCESS)
 
-    def _store(self, event: ReceptionEvent) -> Admission:
+    def _store(self, incoming: IncomingInstance, association_id: int) -> Admission:
         """Keep what was sent, then record it; only then is it ours."""
-        received = self._archive.finish(event.assoc.dimse.claim(event.request.DataSet))
-        assert event.assoc.association_id is not None
+        received = self._archive.finish(incoming.claim())
         try:
-            return self._record(received, event.assoc.association_id)
+            return self._record(received, association_id)
         finally:
             self._archive.settle(received)
 
@@ -121,12 +104,14 @@ class Handlers:
             self._archive.discard(received)  # the same instance in other bytes; the first ones are kept
         return admission
 
+    def _warn(self, quota: Quota, event: str, association_id: int, error: Exception) -> None:
+        left_out = quota.take()
+        if left_out is not None:
+            more = {"left_out": left_out} if left_out else {}
+            fields = {"association": association_id, "reason": str(error), **more}
+            logger.warning(event, extra={"fields": fields})
 
-def _answer(status: StoreStatus, comment: str = "") -> Dataset:
-    answer = Dataset()
-    answer.Status = int(status)
-    if comment:
-        answer.ErrorComment = "".join(c if c.isprintable() and c.isascii() and c != "\\" else " " for c in comment)[
-            :_LONGEST_COMMENT
-        ]
-    return answer
+
+def _comment(text: str) -> str:
+    """Return as much of the text as an LO holds (PS3.5 6.2)."""
+    return "".join(c if c.isprintable() and c.isascii() and c != "\\" else " " for c in text)[:_LONGEST_COMMENT]

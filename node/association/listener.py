@@ -1,52 +1,59 @@
-"""The listener: binds the port, takes associations in, and lets them finish before the node stops."""
+"""The listener: binds the ports, takes associations in, and lets them finish before the node stops."""
 
 from __future__ import annotations
 
 import logging
-import sys
+import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-
-from pynetdicom import AE
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from node.archive import Archive
-from node.association.allowlist import AllowList
+from node.association.acceptor import Acceptor, Door, PendingLimits
+from node.association.allowlist import AllowList, Rejection
+from node.association.association import Association, Reception
 from node.association.contexts import supported_contexts
 from node.association.doorkeeper import Doorkeeper
 from node.association.handlers import Handlers
-from node.association.reception import MAXIMUM_PDU_BYTES, ReceivingServer, Reception
+from node.association.messages import Pace
+from node.association.pdu import encode_rejection
+from node.association.pending import Arrival
+from node.association.tls import Credentials
 from node.errors import SettingsError
-from node.settings import Peer
+from node.settings import Peer, TlsSection
 from node.studies.index import InstanceIndex
-from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 logger = logging.getLogger("radnode.association")
 
 _ABORT_SECONDS = 1.0
-_POLL_SECONDS = 0.1  # how soon `drain` is noticed
+_BACKLOG = 1024
+# Beside those established: requests being judged, and connections in their last second.
+_NEGOTIATING = 64
 
 
 @dataclass(frozen=True)
 class ListenerSettings:
     """Where to listen, as whom, and for how many; port 0 means any free one.
 
-    Only `peers` may associate, unless `accepts_anyone`. Of more than `max_unestablished` connections
-    that have no association yet the oldest is closed. A peer has `request_seconds` to send its
-    association request, and an association that brings nothing for `idle_seconds` is aborted.
+    Only `peers` may associate, unless `accepts_anyone`. `pending` bounds connections that have no
+    association yet. An association that brings no whole PDU for `idle_seconds` is aborted, as is one whose
+    messages are slower than `pace`. A data set longer than `largest_instance_bytes` is refused.
     """
 
     ae_title: str
     host: str
     port: int
+    tls: TlsSection = field(default_factory=TlsSection)
     max_associations: int = 64
     max_associations_per_peer: int = 32
-    max_unestablished: int = 200
     accepts_anyone: bool = True
     peers: tuple[Peer, ...] = ()
-    request_seconds: float = 15.0
+    pending: PendingLimits = field(default_factory=PendingLimits)
     idle_seconds: float = 60.0
+    pace: Pace = field(default_factory=Pace)
+    largest_instance_bytes: int = 8 * 1024**3
 
 
 class Listener:
@@ -62,51 +69,64 @@ class Listener:
         """Keep instances in `archive` and record them in `index`; nothing listens before `start`."""
         self._settings = settings
         self._monotonic = monotonic
-        handlers = Handlers(archive, index)
+        allow_list = AllowList(settings.ae_title, settings.peers, accepts_anyone=settings.accepts_anyone)
         self._reception = Reception(
-            archive=archive,
-            doorkeeper=_doorkeeper(settings),
-            max_unestablished=settings.max_unestablished,
-            bindings=handlers.bindings,
-            note_end=handlers.close_association,
-            note_rejection=handlers.record_rejection,
+            see_off=self._see_off,
+            doorkeeper=Doorkeeper(allow_list, settings.max_associations, settings.max_associations_per_peer),
+            handlers=Handlers(archive, index, settings.largest_instance_bytes),
+            contexts=supported_contexts(),
+            idle_seconds=settings.idle_seconds,
+            pace=settings.pace,
         )
-        self._server: ReceivingServer | None = None
+        self._ports: list[int] = []
+        self._accepting: tuple[Acceptor, threading.Thread] | None = None
+        self._lock = threading.Lock()
+        self._open: set[Association] = set()
 
     @property
     def port(self) -> int:
         """Return the port the SCP is bound to, or the one it is to be bound to."""
-        return self._settings.port if self._server is None else int(self._server.server_address[1])
+        return self._ports[0] if self._ports else self._settings.port
+
+    @property
+    def tls_port(self) -> int:
+        """Return the port the SCP speaks TLS on, or the one it is to be bound to."""
+        return self._ports[1] if len(self._ports) > 1 else self._settings.tls.port
 
     def start(self) -> None:
-        """Listen, in a thread of its own; raises SettingsError when the address cannot be used."""
-        address = (self._settings.host, self._settings.port)
+        """Listen, in a thread of its own; raises SettingsError when an address or a certificate cannot be used."""
+        settings = self._settings
+        doors = [Door(_bind("dicom", settings.host, settings.port), lambda: None)]
         try:
-            self._server = ReceivingServer(
-                _application_entity(self._settings), address, supported_contexts(), self._reception
-            )
-        except OSError as error:
-            raise SettingsError(
-                f"dicom.host and dicom.port: cannot listen on {address[0]}:{address[1]} ({error.strerror}); "
-                "free the port or choose another with RADNODE_DICOM_PORT"
-            ) from error
-        threading.Thread(target=self._server.serve_forever, args=(_POLL_SECONDS,), name="listener", daemon=True).start()
+            if settings.tls.is_on:
+                credentials = Credentials(settings.tls)
+                doors.append(Door(_bind("tls", settings.tls.host, settings.tls.port), credentials.context))
+        except SettingsError:
+            doors[0].listening.close()
+            raise
+        self._ports = [int(door.listening.getsockname()[1]) for door in doors]
+        acceptor = Acceptor(doors, settings.pending, self._welcome, self._monotonic)
+        thread = threading.Thread(target=acceptor.run, name="listener", daemon=True)
+        self._accepting = acceptor, thread
+        thread.start()
 
     def drain(self, seconds: float) -> int:
         """Stop listening, give open associations so long to finish, abort the rest; return how many.
 
         What was answered with success is safe; what was not is sent again by its sender.
         """
-        if self._server is None:
+        if self._accepting is None:
             return 0
-        self._server.stop_accepting()
+        acceptor, thread = self._accepting
+        acceptor.shut_doors()
+        self._ports = []
         deadline = self._monotonic() + seconds
-        for association in self._server.open_associations:
-            association.join(max(0.0, deadline - self._monotonic()))
-        late = self._server.open_associations
+        late = [found for found in self._associations() if not found.join(max(0.0, deadline - self._monotonic()))]
         for association in late:
             association.abandon(_ABORT_SECONDS)
-        self._server = None
+        acceptor.stop()
+        thread.join()
+        self._accepting = None
         logger.info("listener stopped", extra={"fields": {"aborted": len(late)}})
         return len(late)
 
@@ -114,19 +134,48 @@ class Listener:
         """Stop at once, aborting what is open."""
         self.drain(0.0)
 
+    def _welcome(self, arrival: Arrival) -> None:
+        """Start an association, or send away a peer beyond those that we can even judge."""
+        association = Association(arrival, self._reception, self._forget)
+        with self._lock:
+            is_welcome = len(self._open) < self._settings.max_associations + _NEGOTIATING
+            if is_welcome:
+                self._open.add(association)
+        try:
+            if is_welcome:
+                association.start()
+                return
+        except RuntimeError:  # the system gives no thread
+            self._forget(association)
+        with suppress(OSError):
+            arrival.connection.send(encode_rejection(Rejection.TOO_MANY.code))
+        arrival.connection.close()
 
-def _doorkeeper(settings: ListenerSettings) -> Doorkeeper:
-    allow_list = AllowList(settings.ae_title, settings.peers, accepts_anyone=settings.accepts_anyone)
-    return Doorkeeper(allow_list, settings.max_associations, settings.max_associations_per_peer)
+    def _see_off(self, connection: socket.socket, address: str) -> None:
+        if self._accepting is None:
+            connection.close()
+        else:
+            self._accepting[0].see_off(connection, address)
+
+    def _forget(self, association: Association) -> None:
+        with self._lock:
+            self._open.discard(association)
+
+    def _associations(self) -> list[Association]:
+        with self._lock:
+            return list(self._open)
 
 
-def _application_entity(settings: ListenerSettings) -> AE:
-    ae = AE(settings.ae_title)
-    ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    ae.maximum_pdu_size = MAXIMUM_PDU_BYTES
-    ae.maximum_associations = sys.maxsize  # the doorkeeper counts
-    ae.acse_timeout = settings.request_seconds
-    ae.network_timeout = settings.idle_seconds
-    ae.dimse_timeout = settings.idle_seconds
-    return ae
+def _bind(section: str, host: str, port: int) -> socket.socket:
+    """Listen at an address; raises SettingsError when it cannot be used."""
+    try:
+        return socket.create_server((host, port), family=_family(host), backlog=_BACKLOG)
+    except OSError as error:
+        raise SettingsError(
+            f"{section}.host and {section}.port: cannot listen on {host}:{port} ({error.strerror}); "
+            f"free the port or choose another with RADNODE_{section.upper()}_PORT"
+        ) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]

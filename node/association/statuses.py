@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import NamedTuple
 
 from node.errors import (
     ArchiveFull,
@@ -10,6 +11,7 @@ from node.errors import (
     DatabaseBusy,
     InstanceConflict,
     InstanceMismatch,
+    InstanceTooLarge,
     MalformedInstance,
 )
 
@@ -26,8 +28,16 @@ class StoreStatus(IntEnum):
     CONFLICT = 0xC001  # PS3.4 Table B.2-1, our choice of Cxxx: the UID is known with other content
 
 
+class Answer(NamedTuple):
+    """What a response says: a status and, for a failure, an Error Comment."""
+
+    status: StoreStatus
+    comment: str = ""
+
+
 _STATUSES: tuple[tuple[type[Exception], StoreStatus], ...] = (
     (ArchiveFull, StoreStatus.OUT_OF_RESOURCES),
+    (InstanceTooLarge, StoreStatus.OUT_OF_RESOURCES),
     (DatabaseBusy, StoreStatus.OUT_OF_RESOURCES),
     (ContextMismatch, StoreStatus.SOP_CLASS_NOT_SUPPORTED),
     (InstanceMismatch, StoreStatus.MISMATCH),

@@ -45,23 +45,25 @@ def check_port(settings: Settings) -> Outcome:
 def check_reach(settings: Settings) -> Outcome:
     """Find peers on other machines while we listen to this one alone."""
     remote = sorted(name for name, peer in settings.peers.items() if not is_loopback(peer.host))
-    if is_loopback(settings.dicom.host) and remote:
+    hosts = " and ".join(settings.hosts)
+    if all(map(is_loopback, settings.hosts)) and remote:
         return fault(
-            f"we listen on {settings.dicom.host}, which only this machine reaches, but {', '.join(remote)} "
+            f"we listen on {hosts}, which only this machine reaches, but {', '.join(remote)} "
             "is elsewhere",
-            "set `host` in [dicom] of node.toml to this machine's address in the hospital's network",
+            "set `host` in [dicom] or [tls] of node.toml to this machine's address in the hospital's network",
         )
-    return fine(f"listening on {settings.dicom.host} suits all {len(settings.peers)} peers")
+    return fine(f"listening on {hosts} suits all {len(settings.peers)} peers")
 
 
 def check_admission(settings: Settings) -> Outcome:
     """Find a node that takes studies from anyone in the network."""
-    if not settings.dicom.accepts_anyone:
+    if not settings.accepts_anyone:
         return fine("only the peers of peers.toml may send")
-    if is_loopback(settings.dicom.host):
+    if all(map(is_loopback, settings.hosts)):
         return fine("anyone on this machine may send, nobody else can")
     return warning(
-        f"anyone who reaches {settings.dicom.host} may send", 'set `accept` in [dicom] to "known" and name the senders'
+        f"anyone who reaches {' or '.join(settings.hosts)} may send",
+        'set `accept` in [dicom] to "known" and name the senders',
     )
 
 

@@ -14,11 +14,13 @@ from pynetdicom.association import Association as Requested
 from pynetdicom.presentation import build_context
 from receiving import Node, associated, running, send, wait_until
 
+from node.association.acceptor import PendingLimits
 from node.association.allowlist import AllowList, Caller, Rejection
-from node.association.doorkeeper import Doorkeeper, RejectionQuota
+from node.association.doorkeeper import Doorkeeper
+from node.association.quota import Quota
 from node.delivery.scu import echo
 from node.errors import DeliveryDelayed
-from node.settings import DicomSection, Peer
+from node.settings import Peer, Settings
 
 XRAY = Peer(ae_title="XRAY", host="10.1.2.3", port=104)
 MODALITY = Peer(ae_title="MODALITY", host="127.0.0.1", port=104)
@@ -108,7 +110,7 @@ def test_a_host_name_without_an_address_lets_nobody_in() -> None:
     ],
 )
 def test_strangers_are_let_in_on_loopback_only_unless_the_site_says_so(host: str, accept: str, expected: bool) -> None:
-    assert DicomSection.model_validate({"host": host, "accept": accept}).accepts_anyone is expected
+    assert Settings.model_validate({"dicom": {"host": host, "accept": accept}}).accepts_anyone is expected
 
 
 def test_a_full_house_keeps_places_for_other_peers() -> None:
@@ -123,7 +125,7 @@ def test_a_full_house_keeps_places_for_other_peers() -> None:
 
 def test_a_flood_of_rejections_is_counted_rather_than_recorded() -> None:
     now = [0.0]
-    quota = RejectionQuota(per_minute=2, monotonic=lambda: now[0])
+    quota = Quota(per_minute=2, monotonic=lambda: now[0])
     assert [quota.take() for _ in range(5)] == [0, 0, None, None, None]
     now[0] = 60.0
     assert [quota.take() for _ in range(3)] == [3, 0, None]
@@ -131,7 +133,8 @@ def test_a_flood_of_rejections_is_counted_rather_than_recorded() -> None:
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Node]:
-    with running(tmp_path, accepts_anyone=False, peers=(MODALITY, ELSEWHERE), max_unestablished=5) as node:
+    pending = PendingLimits(connections=5)
+    with running(tmp_path, accepts_anyone=False, peers=(MODALITY, ELSEWHERE), pending=pending) as node:
         yield node
 
 

@@ -34,7 +34,7 @@ def test_the_node_answers_its_own_echo(node: Node) -> None:
 def test_every_storage_class_is_supported_and_deflated_is_not() -> None:
     contexts = supported_contexts()
     assert len(contexts) == 171
-    assert "1.2.840.10008.1.2.1.99" not in {syntax for c in contexts for syntax in c.transfer_syntax}
+    assert "1.2.840.10008.1.2.1.99" not in {syntax for syntaxes in contexts.values() for syntax in syntaxes}
 
 
 @pytest.mark.parametrize("sent_bytes", [40, 4200, 20_000])
@@ -102,25 +102,16 @@ def test_a_command_that_cannot_be_decoded_is_aborted(node: Node, ct: Path, comma
     with associated(node, ct) as association:
         association.dul.socket.socket.sendall(b"\x04\0" + struct.pack(">I", len(pdv)) + pdv)
         wait_until(lambda: association.is_aborted)
-        assert node.endings() == ["connection lost"]
+        assert node.endings() == ["aborted"]
     assert send(node, ct)[0].status == 0x0000
 
 
-def test_a_request_without_an_instance_uid_is_aborted_rather_than_left_unanswered(node: Node, ct: Path) -> None:
+def test_a_request_without_an_instance_uid_is_refused_rather_than_left_unanswered(node: Node, ct: Path) -> None:
     request = request_of(ct)
     request.AffectedSOPInstanceUID = None
     with associated(node, ct) as association:
-        association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
-        wait_until(lambda: association.is_aborted)
-    assert node.endings() == ["aborted"]
-    assert node.files("") == []
-
-
-def test_a_pdu_longer_than_any_allowed_closes_the_connection(node: Node, ct: Path) -> None:
-    with associated(node, ct) as association:
-        association.dul.socket.socket.sendall(b"\x04\x00" + (1 << 30).to_bytes(4, "big"))
-        wait_until(lambda: node.endings() == ["connection lost"])
-    assert send(node, ct)[0].status == 0x0000
+        assert ask(association, request).Status == 0xC000
+        assert ask(association, request_of(ct)).Status == 0x0000
 
 
 def test_draining_lets_an_open_association_finish_and_takes_no_new_one(node: Node, ct: Path) -> None:

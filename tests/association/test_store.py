@@ -16,7 +16,7 @@ from pydicom import dcmread
 from pydicom.filereader import read_file_meta_info
 from pynetdicom import AE
 from pynetdicom.presentation import build_context
-from receiving import Node, answer_to, ask, associated, request_of, running, send
+from receiving import SERVE, Node, answer_to, ask, associated, request_of, running, send
 from tiny_disk import fill, tiny_disk
 
 from node.delivery.scu import StoreAnswer, send_instances
@@ -183,26 +183,6 @@ def test_four_senders_at_once_lose_nothing(node: Node, shared: Path) -> None:
     assert [answer.status for answer in answers] == [0x0000] * (4 * len(paths))
     assert len(node.instances) == len(node.files("instances")) == len(paths)
     assert node.endings() == ["released"] * 4
-
-
-SERVE = """
-import sys
-from pathlib import Path
-from node.archive import Archive
-from node.association import Listener, ListenerSettings
-from node.clock import SystemClock
-from node.database import Database
-from node.studies.index import InstanceIndex
-root = Path(sys.argv[1])
-database = Database(root / "node.db")
-database.migrate()
-index = InstanceIndex(database, SystemClock())
-listener = Listener(ListenerSettings("RADNODE", "127.0.0.1", 0), Archive(root / "archive"), index)
-listener.start()
-print(listener.port, flush=True)
-sys.stdin.read()
-listener.stop()
-"""
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs the package strace")

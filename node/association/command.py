@@ -1,0 +1,139 @@
+"""Command sets of DIMSE messages (PS3.7 6.3, E.1): what a peer asks, and what we answer."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+from node.association.pdu import AbortReason
+from node.errors import ProtocolViolation
+
+LARGEST_COMMAND_BYTES = 64 * 1024
+
+_ELEMENT = struct.Struct("<HHI")
+_GROUP_LENGTH = 0x0000
+_NO_DATA_SET = 0x0101
+_IS_RESPONSE = 0x8000
+
+
+class Command(IntEnum):
+    """The values of Command Field that are served here (PS3.7 E.1)."""
+
+    C_STORE_RQ = 0x0001
+    C_ECHO_RQ = 0x0030
+    C_CANCEL_RQ = 0x0FFF
+
+
+def _element_of(keyword: str) -> int:
+    tag = tag_for_keyword(keyword)
+    assert tag is not None
+    return tag  # the group is 0
+
+
+_ELEMENTS = {
+    keyword: _element_of(keyword)
+    for keyword in (
+        "AffectedSOPClassUID",
+        "CommandField",
+        "MessageID",
+        "MessageIDBeingRespondedTo",
+        "CommandDataSetType",
+        "Status",
+        "ErrorComment",
+        "AffectedSOPInstanceUID",
+    )
+}
+_REPRESENTATIONS = {keyword: dictionary_VR(element) for keyword, element in _ELEMENTS.items()}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request of a peer, in the presentation context it came in; a UID it does not state is empty."""
+
+    context_id: int
+    field: int
+    message_id: int
+    has_data_set: bool
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+def decode_request(context_id: int, encoded: bytes | bytearray) -> Request:
+    """Read a command set, Implicit VR Little Endian throughout; raises ProtocolViolation for anything else."""
+    elements = _decode_elements(encoded)
+    field = _number(elements, "CommandField")
+    names_itself = "MessageIDBeingRespondedTo" if field == Command.C_CANCEL_RQ else "MessageID"
+    return Request(
+        context_id=context_id,
+        field=field,
+        message_id=_number(elements, names_itself),
+        has_data_set=_number(elements, "CommandDataSetType") != _NO_DATA_SET,
+        sop_class_uid=_uid(elements, "AffectedSOPClassUID"),
+        sop_instance_uid=_uid(elements, "AffectedSOPInstanceUID"),
+    )
+
+
+def encode_response(request: Request, status: int, comment: str = "") -> bytes:
+    """Return the command set that answers a request (PS3.7 9.3.1.2, 9.3.5.2); it names what the request named."""
+    values: dict[str, int | str] = {
+        "AffectedSOPClassUID": request.sop_class_uid,
+        "CommandField": request.field | _IS_RESPONSE,
+        "MessageIDBeingRespondedTo": request.message_id,
+        "CommandDataSetType": _NO_DATA_SET,
+        "Status": status,
+        "ErrorComment": comment,
+        "AffectedSOPInstanceUID": request.sop_instance_uid,
+    }
+    return encode_command({keyword: value for keyword, value in values.items() if value != ""})
+
+
+def encode_command(values: Mapping[str, int | str]) -> bytes:
+    """Return elements, given in the order of their tags, with the group length before them."""
+    encoded = b"".join(_encode_element(keyword, value) for keyword, value in values.items())
+    return _ELEMENT.pack(0, _GROUP_LENGTH, 4) + struct.pack("<I", len(encoded)) + encoded
+
+
+def _decode_elements(encoded: bytes | bytearray) -> dict[int, bytes]:
+    """Return each element's value by its number within group 0000."""
+    elements: dict[int, bytes] = {}
+    at = 0
+    while at < len(encoded):
+        if at + _ELEMENT.size > len(encoded):
+            raise _violation("element whose header runs past the end")
+        group, element, length = _ELEMENT.unpack_from(encoded, at)
+        at += _ELEMENT.size
+        if group != 0 or element in elements or at + length > len(encoded):
+            raise _violation("element of another group, that repeats, or that runs past the end")
+        elements[element] = bytes(encoded[at : at + length])
+        at += length
+    return elements
+
+
+def _encode_element(keyword: str, value: int | str) -> bytes:
+    """Encode a number as US and text as UI or LO, padded to even length (PS3.5 6.2)."""
+    if isinstance(value, int):
+        encoded = struct.pack("<H", value)
+    else:
+        encoded = value.encode("latin-1")
+        encoded += (b"\0" if _REPRESENTATIONS[keyword] == "UI" else b" ") * (len(encoded) % 2)
+    return _ELEMENT.pack(0, _ELEMENTS[keyword], len(encoded)) + encoded
+
+
+def _number(elements: Mapping[int, bytes], keyword: str) -> int:
+    value = elements.get(_ELEMENTS[keyword], b"")
+    if len(value) != 2:
+        raise _violation(f"{keyword} of {len(value)} bytes, expected 2")
+    return int.from_bytes(value, "little")
+
+
+def _uid(elements: Mapping[int, bytes], keyword: str) -> str:
+    """Return a UID letter by letter as sent, for the answer names it too; whether it is one is judged later."""
+    return elements.get(_ELEMENTS[keyword], b"").rstrip(b"\0 ").decode("latin-1")
+
+
+def _violation(found: str) -> ProtocolViolation:
+    return ProtocolViolation(f"command set: {found}", AbortReason.INVALID_PARAMETER)

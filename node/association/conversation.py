@@ -1,0 +1,64 @@
+"""What is said within an association: C-ECHO and C-STORE requests, and our answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from node.association.command import Command, Request, encode_response
+from node.association.contexts import VERIFICATION
+from node.association.handlers import Handlers
+from node.association.messages import Messages, Pace
+from node.association.negotiation import AnsweredContext
+from node.association.pdu import AbortReason, encode_command_pdus
+from node.association.statuses import Answer, StoreStatus
+from node.association.wire import Wire
+from node.errors import ProtocolViolation
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What both sides agreed on, how long a PDU the peer takes (0: any), and how slow it may be."""
+
+    contexts: Mapping[int, AnsweredContext]
+    longest_pdu_bytes: int
+    pace: Pace
+
+
+class Conversation:
+    """Serves one request after the other, as no asynchronous window is negotiated (PS3.7 D.3.3.3)."""
+
+    def __init__(self, wire: Wire, terms: Terms, handlers: Handlers, association_id: int) -> None:
+        self._wire = wire
+        self._terms = terms
+        self._handlers = handlers
+        self._association_id = association_id
+        self._messages = Messages(wire, terms.contexts, terms.pace)
+
+    def hold(self) -> None:
+        """Return when the peer asks for release; raises AssociationBroken for any other end."""
+        while (request := self._messages.next_request()) is not None:
+            if request.field == Command.C_CANCEL_RQ:
+                continue  # neither service can be cancelled
+            answer = self._answer(request)
+            response = encode_response(request, answer.status, answer.comment)
+            self._wire.send(encode_command_pdus(request.context_id, response, self._terms.longest_pdu_bytes))
+
+    def _answer(self, request: Request) -> Answer:
+        if request.field == Command.C_STORE_RQ:
+            return self._store(request)
+        if request.field == Command.C_ECHO_RQ and not request.has_data_set:
+            is_in_place = self._terms.contexts[request.context_id].abstract_syntax == VERIFICATION
+            return Answer(StoreStatus.SUCCESS if is_in_place else StoreStatus.SOP_CLASS_NOT_SUPPORTED)
+        raise ProtocolViolation(f"request {request.field:#06x}, expected C-ECHO or C-STORE", AbortReason.NOT_SPECIFIED)
+
+    def _store(self, request: Request) -> Answer:
+        """Take the data set to its end, whatever becomes of it, and only then answer."""
+        incoming = self._handlers.begin_store(request, self._terms.contexts[request.context_id])
+        try:
+            if request.has_data_set:
+                for fragment in self._messages.data_set(request):
+                    incoming.write(fragment)
+            return self._handlers.finish_store(incoming, self._association_id)
+        finally:
+            incoming.discard()

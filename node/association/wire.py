@@ -1,0 +1,106 @@
+"""The wire: one peer's PDUs out of a socket, read whole into one buffer, each within its time."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from node.association.pdu import HEADER, MAXIMUM_PDU_BYTES, judge_header
+from node.errors import ConnectionLost, PeerTooSlow
+
+_BUFFER_BYTES = HEADER.size + MAXIMUM_PDU_BYTES
+
+
+class Wire:
+    """A connection, plain or TLS, that neither waits nor lets wait.
+
+    Nagle's algorithm at one side and delayed acknowledgement at the other cost 40 ms for each instance.
+    """
+
+    def __init__(
+        self, connection: socket.socket, patience_seconds: float, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Give the peer `patience_seconds` for each PDU, from when we begin to wait for it to its last byte."""
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = connection
+        self._patience_seconds = patience_seconds
+        self._monotonic = monotonic
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._start = self._end = 0
+        self._is_interrupted = False
+        self.seconds_waited = 0.0
+
+    def next_pdu(self) -> tuple[int, memoryview]:
+        """Return type and body of the next PDU; the body is overwritten by the next call.
+
+        Only time spent waiting for the peer counts, not what we need to keep what it sends. Raises
+        ProtocolViolation as soon as the header is wrong, PeerTooSlow, ConnectionLost.
+        """
+        deadline = self.seconds_waited + self._patience_seconds
+        self._fill(HEADER.size, deadline)
+        kind, length = HEADER.unpack_from(self._buffer, self._start)
+        judge_header(kind, length)
+        self._fill(HEADER.size + length, deadline)
+        body = self._buffer[self._start + HEADER.size : self._start + HEADER.size + length]
+        self._start += HEADER.size + length
+        return kind, body
+
+    def send(self, pdus: bytes) -> None:
+        """Send PDUs; raises PeerTooSlow for a peer that takes nothing, ConnectionLost."""
+        try:
+            self._socket.settimeout(self._patience_seconds)
+            self._socket.sendall(pdus)
+        except TimeoutError as error:
+            raise PeerTooSlow("takes no answer") from error
+        except OSError as error:
+            raise ConnectionLost("connection failed while answering") from error
+
+    def interrupt(self) -> None:
+        """Let the thread that reads, now or next, find the connection lost.
+
+        It may still send, but not over TLS: OpenSSL takes an end it did not expect for the end of all.
+        """
+        self._is_interrupted = True
+        self._shut_down(socket.SHUT_RD)
+
+    def cut(self) -> None:
+        """Break the connection off, whatever its thread waits for."""
+        self._shut_down(socket.SHUT_RDWR)
+
+    def _fill(self, needed: int, deadline: float) -> None:
+        """Read until `needed` bytes are in the buffer, and whatever else is there."""
+        while self._end - self._start < needed:
+            if self._start == self._end:
+                self._start = self._end = 0
+            elif self._start + needed > _BUFFER_BYTES:
+                held = bytes(self._buffer[self._start : self._end])
+                self._buffer[: len(held)] = held
+                self._start, self._end = 0, len(held)
+            self._end += self._receive(deadline)
+
+    def _receive(self, deadline: float) -> int:
+        left = deadline - self.seconds_waited
+        if left <= 0.0:
+            raise PeerTooSlow(f"no whole PDU within {self._patience_seconds:g} s")
+        started = self._monotonic()
+        try:
+            # Linux forgets the option after a while, so it is set again for each read.
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            self._socket.settimeout(left)
+            received = self._socket.recv_into(self._buffer[self._end :])
+        except TimeoutError as error:
+            raise PeerTooSlow(f"no whole PDU within {self._patience_seconds:g} s") from error
+        except OSError as error:
+            raise ConnectionLost("connection failed") from error
+        finally:
+            self.seconds_waited += self._monotonic() - started
+        if not received or self._is_interrupted:
+            raise ConnectionLost("connection closed")
+        return received
+
+    def _shut_down(self, direction: int) -> None:
+        with suppress(OSError):  # it may be closed already
+            # The method of a TLS socket would forget its keys, and what is sent would go out in plain text.
+            socket.socket.shutdown(self._socket, direction)
