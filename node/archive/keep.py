@@ -10,17 +10,21 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from node import faults
 from node.archive.disk import (
     create_file,
     make_folders,
     move_durably,
     refuse_full_disk,
     sync_file,
+    sync_folders,
 )
 from node.archive.identity import InstanceIdentity
 from node.archive.part import AnnouncedInstance, Part
 from node.archive.removal import Arrivals, RemovalList, read_removal_lists, write_removal_list
 from node.errors import ArchiveError
+from node.faults import FaultPoint
+from node.rounds import Rounds
 from node.vocabulary import ReceivedInstance
 
 _INCOMING, _INSTANCES, _RESULTS, _QUARANTINE = "incoming", "instances", "results", "quarantine"
@@ -43,6 +47,7 @@ class Archive:
         self._root = root.resolve()
         self._reserve_bytes = reserve_bytes
         self._arrivals = Arrivals()
+        self._names = Rounds(sync_folders)
         make_folders(self._root, (_INCOMING, _INSTANCES, _RESULTS, _QUARANTINE, _REMOVAL))
         for name in (_INSTANCES, _RESULTS):
             make_folders(self._root / name, _SHELVES)
@@ -94,8 +99,11 @@ class Archive:
             with refuse_full_disk(self._root):
                 with create_file(path) as file:
                     file.write(encoded)
+                    faults.reach(FaultPoint.RESULT_WRITTEN)
                     sync_file(file)
+                faults.reach(FaultPoint.RESULT_FLUSHED)
                 move_durably(path, self._root / relative)
+            faults.reach(FaultPoint.RESULT_NAMED)
         finally:
             path.unlink(missing_ok=True)
         return relative, sha256
@@ -117,6 +125,7 @@ class Archive:
         target = self._root / _QUARANTINE / source.name
         try:
             move_durably(source, target)
+            faults.reach(FaultPoint.INSTANCE_QUARANTINED)
         except FileNotFoundError:
             # The same contradiction came over two associations at once and the other was quicker.
             if not target.exists():
@@ -126,6 +135,7 @@ class Archive:
     def discard(self, received: ReceivedInstance) -> None:
         """Remove an instance that nothing refers to, such as a repeat in another transfer syntax."""
         self.path_of(received.path).unlink(missing_ok=True)
+        faults.reach(FaultPoint.INSTANCE_DISCARDED)
 
     def note_removal(self, paths: Sequence[str]) -> RemovalList:
         """Write down durably which files are to go; to be called before their rows change."""
@@ -143,6 +153,7 @@ class Archive:
         with self._arrivals.kept_out(relative) as is_free:
             if is_free:
                 self.path_of(relative).unlink(missing_ok=True)
+                faults.reach(FaultPoint.FILE_REMOVED)
             return is_free
 
     def sweep_incoming(self) -> int:
@@ -158,8 +169,12 @@ class Archive:
     def _arrive(self, part: Part, relative: str) -> None:
         self._arrivals.begin(relative)
         try:
+            target = self._root / relative
             with refuse_full_disk(self._root):
-                move_durably(part.path, self._root / relative)
+                part.path.rename(target)
+                faults.reach(FaultPoint.INSTANCE_RENAMED)
+                self._names.join(target.parent)
+            faults.reach(FaultPoint.INSTANCE_NAMED)
         except BaseException:
             self._arrivals.end(relative)
             raise

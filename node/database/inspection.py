@@ -11,7 +11,7 @@ from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
-from node.errors import DatabaseBusy, DatabaseUnusable
+from node.database.failures import damage_of, name_failure
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -123,10 +123,5 @@ def _opened(path: Path, patience_seconds: float = 5.0) -> Iterator[sqlite3.Conne
         with closing(sqlite3.connect(address, uri=True, timeout=patience_seconds, isolation_level=None)) as connection:
             yield connection
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-            raise DatabaseBusy(
-                f"{path}: another process has held it for more than {patience_seconds:g} s; end that process"
-            ) from error
-        raise DatabaseUnusable(
-            f"{path}: SQLite says {error}; expected radnode's database; restore it from a backup"
-        ) from error
+        named = name_failure(path, error, patience_seconds)
+        raise named or damage_of(path, f"SQLite says {error}") from error
