@@ -10,6 +10,7 @@ RadnodeError
       InstanceMismatch  it lacks a UID it must have, or contradicts its C-STORE command
       ContextMismatch  the C-STORE command names another SOP class than its context
     InstanceConflict   the same SOP Instance UID arrived with other content
+    ArchiveDiffers     files and rows differ more than an interrupted node explains
   DatabaseBusy         another process holds the database; the sender should try again
   DatabaseUnusable     the database file is damaged or not radnode's
   NoInstances          a folder that was to be read or sent holds no DICOM file
@@ -79,6 +80,10 @@ class ContextMismatch(MalformedInstance):
 
 class InstanceConflict(ArchiveError):
     """The same SOP Instance UID arrived with other content; the first is kept."""
+
+
+class ArchiveDiffers(ArchiveError):
+    """Files and rows differ more than an interrupted node explains; a person should know before it goes on."""
 
 
 class DatabaseBusy(RadnodeError):

@@ -14,10 +14,11 @@ from node.association.allowlist import Caller, Rejection
 from node.association.doorkeeper import RejectionQuota
 from node.association.reception import Binding, ReceivingAssociation
 from node.association.statuses import StoreStatus, status_of
-from node.errors import ArchiveError, DatabaseBusy, InstanceConflict
+from node.errors import ArchiveError, DatabaseBusy
 from node.logs import log_failure
+from node.studies.admission import admit_instance
 from node.studies.index import InstanceIndex
-from node.vocabulary import Admission, ReceivedInstance
+from node.vocabulary import Admission
 
 logger = logging.getLogger("radnode.association")
 
@@ -107,19 +108,9 @@ class Handlers:
         received = self._archive.finish(event.assoc.dimse.claim(event.request.DataSet))
         assert event.assoc.association_id is not None
         try:
-            return self._record(received, event.assoc.association_id)
+            return admit_instance(self._archive, self._index, received, event.assoc.association_id)
         finally:
             self._archive.settle(received)
-
-    def _record(self, received: ReceivedInstance, association_id: int) -> Admission:
-        try:
-            admission = self._index.record(received, association_id)
-        except InstanceConflict:
-            self._archive.quarantine(received)
-            raise
-        if admission is not Admission.NEW and not self._index.refers_to(received.path):
-            self._archive.discard(received)  # the same instance in other bytes; the first ones are kept
-        return admission
 
 
 def _answer(status: StoreStatus, comment: str = "") -> Dataset:

@@ -24,6 +24,7 @@ class EventName(StrEnum):
     INSTANCE_KEPT = "instance kept"
     INSTANCE_REPEATED = "instance repeated"
     INSTANCE_CONFLICT = "instance conflict"
+    FILE_MISSING = "file missing"
     RESULT_RETURNED = "result returned"
     STUDY_COMPLETE = "study complete"
     STUDY_HELD = "study held"

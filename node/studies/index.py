@@ -104,6 +104,8 @@ class InstanceIndex:
         admission = _repeat_of(known, received)
         name = EventName.INSTANCE_CONFLICT if admission is None else EventName.INSTANCE_REPEATED
         self._event(session, name, known.series.study, sop_instance_uid=received.sop_instance_uid)
+        if admission is not None and not known.association.calling_ae_title:
+            known.association = association  # it was found on disk; this is who sends it
         return admission, known.sha256
 
     def _add(self, session: Session, received: ReceivedInstance, association: Association) -> Admission:
