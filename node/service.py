@@ -55,6 +55,7 @@ class Node:
         self._supervisor = Supervisor(config, settings.workers.count, self._queue)
         self._listener = Listener(_listener_settings(settings), self._archive, self._index)
         self._loops = [
+            Loop("ends of associations", self._index.record_ends, TICK_SECONDS),
             Loop("assembly", assembly.complete_quiet_studies, TICK_SECONDS),
             Loop("couriers", self._couriers.dispatch, TICK_SECONDS),
             Loop("supervisor", self._supervisor.check, TICK_SECONDS),

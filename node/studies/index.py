@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 
@@ -34,6 +35,7 @@ class InstanceIndex:
         """Use `database` for the rows and `clock` for their times."""
         self._database = database
         self._commits = GroupCommit(database)
+        self._ends: dict[int, str] = {}
         self._clock = clock
 
     def open_association(self, calling_ae_title: str, calling_address: str, called_ae_title: str) -> int:
@@ -54,14 +56,21 @@ class InstanceIndex:
         return self._commits.run(open_)
 
     def close_association(self, association_id: int, how: str) -> None:
-        """Record how an association ended; closing twice changes nothing."""
+        """Record how an association ended; closing twice changes nothing.
 
-        def close(session: Session) -> None:
-            association = session.get_one(Association, association_id)
-            if association.closed_at is None:
-                self._close(session, association, how)
+        When it cannot be recorded now, `record_ends` does it later: an open association keeps its study waiting.
+        """
+        self._ends.setdefault(association_id, how)
+        self.record_ends()
 
-        self._commits.run(close)
+    def record_ends(self) -> None:
+        """Record how associations ended, those too for which that failed before; to be called every so often."""
+        ends = dict(self._ends)
+        if not ends:
+            return
+        self._commits.run(partial(self._close_all, ends))
+        for association_id in ends:
+            self._ends.pop(association_id, None)
 
     def close_stale_associations(self) -> int:
         """Close what an earlier run of the node left open; return how many there were."""
@@ -166,6 +175,12 @@ class InstanceIndex:
             study.held_from = str(StudyState.RECEIVING)
         elif study.state not in {StudyState.RECEIVING, StudyState.CANCELLED}:
             study.move(StudyState.RECEIVING)
+
+    def _close_all(self, ends: Mapping[int, str], session: Session) -> None:
+        for association_id, how in ends.items():
+            association = session.get_one(Association, association_id)
+            if association.closed_at is None:
+                self._close(session, association, how)
 
     def _close(self, session: Session, association: Association, how: str) -> None:
         association.closed_at = self._clock.now()
