@@ -24,7 +24,7 @@ from node.archive.disk import (
 from node.archive.identity import InstanceIdentity
 from node.archive.part import AnnouncedInstance, Part
 from node.archive.removal import Arrivals, RemovalList, read_removal_lists, write_removal_list
-from node.archive.reread import hash_data_set, identify_again
+from node.archive.reread import hash_data_set, identify_again, read_header
 from node.errors import ArchiveError, MalformedInstance
 from node.faults import FaultPoint
 from node.rounds import Rounds
@@ -77,7 +77,7 @@ class Archive:
         """
         try:
             identity = part.check()
-            header = dcmread(part.path, stop_before_pixels=True)
+            header = read_header(part.path)
             part.sync()
             relative = _instance_path(part.sha256, part.announced.transfer_syntax_uid)
             self._arrive(part, relative)
@@ -158,7 +158,7 @@ class Archive:
         if _instance_path(found.sha256, found.announced.transfer_syntax_uid) != relative:
             raise MalformedInstance(f"{relative}: found other content, expected what the name was made from")
         identity, kept = identify_again(path, found), _Kept(relative, found.sha256, found.size)
-        return _received(identity, found.announced, kept, dcmread(path, stop_before_pixels=True))
+        return _received(identity, found.announced, kept, read_header(path))
 
     def shelves(self) -> Iterator[tuple[str, frozenset[str]]]:
         """Give every shelf, such as "instances/0a", with the paths of the files on it."""
