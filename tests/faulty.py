@@ -32,7 +32,7 @@ from node.studies.reconciliation import Differences, find_differences
 from node.upkeep.verification import FileState, verify_files
 from node.vocabulary import PeerAddress
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 SENDING_SECONDS = 4.0
 CONFLICT = 0xC001
 REFUSED = 0xC000
@@ -209,8 +209,11 @@ class FaultyNode:
         while not self._is_taken(story):
             time.sleep(0.02)
 
-    def _is_taken(self, story: Story) -> bool:
+    def until_it_listens(self) -> None:
         self._wait(self._is_listening)
+
+    def _is_taken(self, story: Story) -> bool:
+        self.until_it_listens()
         answers: dict[Path, int] = {}
         try:
             for answer in send_instances("XRAY", self.address, story.paths, SENDING_SECONDS):
