@@ -34,6 +34,7 @@ from node.studies.intervention import (
 from node.studies.overview import describe_study, list_deliveries, list_studies
 from node.studies.rehearsal import AssumedSender
 from node.training_verbs import bench, evaluate, train
+from node.upkeep_verbs import backup, repair, restore, verify
 from node.vocabulary import PeerAddress
 
 CONFIG_FILES = ("node.toml", "peers.toml", "routes.toml")
@@ -67,9 +68,8 @@ def main() -> None:
     """A DICOM node that runs trained networks on the studies it receives and sends SEG and SR back."""
 
 
-main.add_command(train)
-main.add_command(evaluate)
-main.add_command(bench)
+for _verb in (train, evaluate, bench, backup, restore, repair, verify):
+    main.add_command(_verb)
 
 
 @main.command()

@@ -49,6 +49,17 @@ def print_rows(title: str, rows: Sequence[Any], columns: Sequence[str], as_json:
         _console().print(_table(title, records, columns) if records else f"{title}: none")
 
 
+def print_record(title: str, record: Any, as_json: bool) -> None:
+    """Print one dataclass as a line for each of its fields or as a JSON object."""
+    if as_json:
+        _print_json(_record(record))
+        return
+    console = _console()
+    console.print(f"[bold]{title}[/bold]")
+    for key, value in _record(record).items():
+        console.print(f"{_words(key)}: {_text(value)}", soft_wrap=True)
+
+
 def print_study(detail: StudyDetail, as_json: bool) -> None:
     """Print one study as tables or as a JSON object."""
     if as_json:

@@ -11,6 +11,7 @@ RadnodeError
       ContextMismatch  the C-STORE command names another SOP class than its context
     InstanceTooLarge   the data set is longer than we take
     InstanceConflict   the same SOP Instance UID arrived with other content
+    ArchiveDiffers     files and rows differ more than an interrupted node explains
   AssociationBroken    an association ends otherwise than by its release
     ProtocolViolation  the peer sent what the upper layer protocol does not allow
     PeerTooSlow        the peer kept us waiting for too long
@@ -89,6 +90,10 @@ class InstanceTooLarge(ArchiveError):
 
 class InstanceConflict(ArchiveError):
     """The same SOP Instance UID arrived with other content; the first is kept."""
+
+
+class ArchiveDiffers(ArchiveError):
+    """Files and rows differ more than an interrupted node explains; a person should know before it goes on."""
 
 
 class AssociationBroken(RadnodeError):

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
 
 from node.archive import Archive
+from node.archive.lock import lock_folder
 from node.association import Listener, ListenerSettings
 from node.catalog import Catalog, bundled_models
 from node.clock import Clock
-from node.database import Database
+from node.database.opening import open_whole
 from node.delivery.couriers import Couriers
 from node.delivery.outbox import Outbox
 from node.delivery.retention import Retention
-from node.errors import SettingsError
 from node.inference.supervisor import Supervisor
 from node.jobs.queue import JobQueue
 from node.logs import log_failure
 from node.settings import Settings
 from node.studies.assembly import Assembly
 from node.studies.index import InstanceIndex
+from node.studies.reconciliation import Reconciliation
 
 logger = logging.getLogger("radnode.service")
 
@@ -40,11 +39,11 @@ class Node:
         self._settings = settings
         data = settings.node.data
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = _lock_folder(data)
-        self._database = Database(settings.database_file)
-        self._database.migrate()
+        self._lock = lock_folder(data)
+        self._database = open_whole(settings.database_file)
         self._archive = Archive(data, settings.archive.reserve_bytes)
         self._index = InstanceIndex(self._database, clock)
+        self._reconciliation = Reconciliation(self._database, self._archive, self._index, clock)
         self._catalog = Catalog([bundled_models(), *settings.node.models])
         self._queue = JobQueue(
             self._database, clock, settings.workers.lease_seconds, settings.workers.attempts
@@ -56,6 +55,7 @@ class Node:
         self._supervisor = Supervisor(config, settings.workers.count, self._queue)
         self._listener = Listener(_listener_settings(settings), self._archive, self._index)
         self._loops = [
+            Loop("ends of associations", self._index.record_ends, TICK_SECONDS),
             Loop("assembly", assembly.complete_quiet_studies, TICK_SECONDS),
             Loop("couriers", self._couriers.dispatch, TICK_SECONDS),
             Loop("supervisor", self._supervisor.check, TICK_SECONDS),
@@ -71,6 +71,8 @@ class Node:
         """Mend what an earlier run left behind, start the workers, and only then listen."""
         self._archive.sweep_incoming()
         self._index.close_stale_associations()
+        self._queue.release()  # so that no worker of an earlier run ends a job while files and rows are compared
+        self._reconciliation.run()
         models = self._catalog.models
         self._queue.adopt_models({name: model.identity.sha256 for name, model in models.items()})
         self._supervisor.start()
@@ -120,19 +122,6 @@ class Loop:
             except Exception as error:  # noqa: BLE001 - the loop must outlive whatever one study brings
                 log_failure(logger, "step failed", error, loop=self._name)
                 self._stopping.wait(1.0)
-
-
-def _lock_folder(data: Path) -> TextIO:
-    """Lock the data folder for this process; the lock ends with the process, however it ends."""
-    lock = (data / "node.lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise SettingsError(
-            f"{data}: another radnode uses this data folder; stop it, or set RADNODE_DATA to another"
-        ) from None
-    return lock
 
 
 def _listener_settings(settings: Settings) -> ListenerSettings:

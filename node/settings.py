@@ -15,12 +15,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from node.configuration import ConfigurationFile, check_tables, closest, read_configuration
 from node.errors import SettingsError
+from node.faults import FAULT_VARIABLE, MARK_VARIABLE
 from node.selector import Selector
 from node.vocabulary import PeerAddress, ResultProfile
 
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")
-# The format of the log is chosen before there are settings; the rest is for the tests.
-_NO_SETTINGS = {"RADNODE_LOG_FORMAT", "RADNODE_SHARED", "RADNODE_NO_SKIPS", "RADNODE_OHIF_PYTHON"}
+# The format of the log is chosen before there are settings.
+_FOR_TESTS = {"RADNODE_SHARED", "RADNODE_NO_SKIPS", "RADNODE_OHIF_PYTHON", FAULT_VARIABLE, MARK_VARIABLE}
+_NO_SETTINGS = {"RADNODE_LOG_FORMAT", *_FOR_TESTS}
 SENDER = "sender"
 
 

@@ -79,10 +79,10 @@ class Gathering:
         return self.assembly.complete_quiet_studies()
 
 
-def gathering(folder: Path, rules: tuple[Rule, ...] = (LUNG_RULE,)) -> Gathering:
+def gathering(folder: Path, rules: tuple[Rule, ...] = (LUNG_RULE,), busy_seconds: float = 30.0) -> Gathering:
     """Return a gathering side with the bundled models and the peers PACS and XRAY."""
     clock = ManualClock()
-    database = Database(folder / "radnode.db")
+    database = Database(folder / "radnode.db", busy_seconds)
     database.migrate()
     settings = Settings(peers=PEERS, rules=rules)
     return Gathering(

@@ -67,6 +67,12 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Return once the names in several folders are on the device, each flushed once."""
+    for folder in set(folders):
+        sync_folder(folder)
+
+
 def move_durably(source: Path, target: Path) -> None:
     """Rename within one file system and return once a loss of power cannot undo it."""
     source.rename(target)

@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from node import faults
 from node.archive.disk import (
     create_file,
     make_folders,
     move_durably,
     refuse_full_disk,
     sync_file,
+    sync_folders,
 )
 from node.archive.identity import InstanceIdentity
 from node.archive.part import AnnouncedInstance, Part
 from node.archive.removal import Arrivals, RemovalList, read_removal_lists, write_removal_list
-from node.errors import ArchiveError
+from node.archive.reread import hash_data_set, identify_again, read_header
+from node.errors import ArchiveError, MalformedInstance
+from node.faults import FaultPoint
+from node.rounds import Rounds
 from node.vocabulary import ReceivedInstance
 
 _INCOMING, _INSTANCES, _RESULTS, _QUARANTINE = "incoming", "instances", "results", "quarantine"
 _REMOVAL = "removal"
 _SHELVES = tuple(f"{number:02x}" for number in range(256))
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Where an instance lies under the root, and the SHA-256 (hex) and size (bytes) of its data set."""
+
+    path: str
+    sha256: str
+    size: int
 
 
 class Archive:
@@ -43,6 +59,7 @@ class Archive:
         self._root = root.resolve()
         self._reserve_bytes = reserve_bytes
         self._arrivals = Arrivals()
+        self._names = Rounds(sync_folders)
         make_folders(self._root, (_INCOMING, _INSTANCES, _RESULTS, _QUARANTINE, _REMOVAL))
         for name in (_INSTANCES, _RESULTS):
             make_folders(self._root / name, _SHELVES)
@@ -60,13 +77,13 @@ class Archive:
         """
         try:
             identity = part.check()
-            header = dcmread(part.path, stop_before_pixels=True)
+            header = read_header(part.path)
             part.sync()
-            relative = _relative_path(_INSTANCES, _content_name(part))
+            relative = _instance_path(part.sha256, part.announced.transfer_syntax_uid)
             self._arrive(part, relative)
         finally:
             part.discard()
-        return _received(part, identity, relative, header)
+        return _received(identity, part.announced, _Kept(relative, part.sha256, part.size), header)
 
     def settle(self, received: ReceivedInstance) -> None:
         """Say that an instance is in the index by now, or is not going to be."""
@@ -94,8 +111,11 @@ class Archive:
             with refuse_full_disk(self._root):
                 with create_file(path) as file:
                     file.write(encoded)
+                    faults.reach(FaultPoint.RESULT_WRITTEN)
                     sync_file(file)
+                faults.reach(FaultPoint.RESULT_FLUSHED)
                 move_durably(path, self._root / relative)
+            faults.reach(FaultPoint.RESULT_NAMED)
         finally:
             path.unlink(missing_ok=True)
         return relative, sha256
@@ -113,19 +133,45 @@ class Archive:
 
     def quarantine(self, received: ReceivedInstance) -> str:
         """Move an instance that contradicts an earlier one aside, durably; return its new path."""
-        source = self.path_of(received.path)
+        return self.quarantine_file(received.path)
+
+    def quarantine_file(self, relative: str) -> str:
+        """Move any file of the archive aside, durably; return its new path."""
+        source = self.path_of(relative)
         target = self._root / _QUARANTINE / source.name
         try:
             move_durably(source, target)
+            faults.reach(FaultPoint.INSTANCE_QUARANTINED)
         except FileNotFoundError:
             # The same contradiction came over two associations at once and the other was quicker.
             if not target.exists():
                 raise
         return str(target.relative_to(self._root))
 
+    def examine(self, relative: str) -> ReceivedInstance:
+        """Return what a kept file holds, checked to its end as when it came.
+
+        Raises MalformedInstance when it is torn, changed, or not where its content belongs.
+        """
+        path = self.path_of(relative)
+        found = hash_data_set(path)
+        if _instance_path(found.sha256, found.announced.transfer_syntax_uid) != relative:
+            raise MalformedInstance(f"{relative}: found other content, expected what the name was made from")
+        identity, kept = identify_again(path, found), _Kept(relative, found.sha256, found.size)
+        return _received(identity, found.announced, kept, read_header(path))
+
+    def shelves(self) -> Iterator[tuple[str, frozenset[str]]]:
+        """Give every shelf, such as "instances/0a", with the paths of the files on it."""
+        for name in (_INSTANCES, _RESULTS):
+            for shelf in _SHELVES:
+                relative = f"{name}/{shelf}"
+                with os.scandir(self._root / relative) as entries:
+                    yield relative, frozenset(f"{relative}/{entry.name}" for entry in entries)
+
     def discard(self, received: ReceivedInstance) -> None:
         """Remove an instance that nothing refers to, such as a repeat in another transfer syntax."""
         self.path_of(received.path).unlink(missing_ok=True)
+        faults.reach(FaultPoint.INSTANCE_DISCARDED)
 
     def note_removal(self, paths: Sequence[str]) -> RemovalList:
         """Write down durably which files are to go; to be called before their rows change."""
@@ -143,6 +189,7 @@ class Archive:
         with self._arrivals.kept_out(relative) as is_free:
             if is_free:
                 self.path_of(relative).unlink(missing_ok=True)
+                faults.reach(FaultPoint.FILE_REMOVED)
             return is_free
 
     def sweep_incoming(self) -> int:
@@ -158,8 +205,12 @@ class Archive:
     def _arrive(self, part: Part, relative: str) -> None:
         self._arrivals.begin(relative)
         try:
+            target = self._root / relative
             with refuse_full_disk(self._root):
-                move_durably(part.path, self._root / relative)
+                part.path.rename(target)
+                faults.reach(FaultPoint.INSTANCE_RENAMED)
+                self._names.join(target.parent)
+            faults.reach(FaultPoint.INSTANCE_NAMED)
         except BaseException:
             self._arrivals.end(relative)
             raise
@@ -168,24 +219,21 @@ class Archive:
         return self._root / _INCOMING / f"{uuid.uuid4().hex}.part"
 
 
-def _content_name(part: Part) -> str:
-    """Return a name that is the same for the same data set in the same transfer syntax only."""
-    return hashlib.sha256(f"{part.sha256} {part.announced.transfer_syntax_uid}".encode()).hexdigest()
+def _instance_path(sha256: str, transfer_syntax_uid: str) -> str:
+    """Return a path that is the same for the same data set in the same transfer syntax only."""
+    return _relative_path(_INSTANCES, hashlib.sha256(f"{sha256} {transfer_syntax_uid}".encode()).hexdigest())
 
 
 def _relative_path(folder: str, name: str) -> str:
     return f"{folder}/{name[:2]}/{name}.dcm"
 
 
-def _received(part: Part, identity: InstanceIdentity, path: str, header: Dataset) -> ReceivedInstance:
+def _received(
+    identity: InstanceIdentity, announced: AnnouncedInstance, kept: _Kept, header: Dataset
+) -> ReceivedInstance:
     return ReceivedInstance(
-        sop_class_uid=identity.sop_class_uid,
-        sop_instance_uid=identity.sop_instance_uid,
-        study_instance_uid=identity.study_instance_uid,
-        series_instance_uid=identity.series_instance_uid,
-        transfer_syntax_uid=part.announced.transfer_syntax_uid,
-        path=path,
-        sha256=part.sha256,
-        size=part.size,
+        **vars(identity),
+        **vars(kept),
+        transfer_syntax_uid=announced.transfer_syntax_uid,
         header=header,
     )

@@ -13,9 +13,11 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
 
+from node import faults
 from node.archive.disk import create_file, refuse_full_disk, require_space, sync_file
 from node.archive.identity import InstanceIdentity, check_uid, identify_instance
 from node.archive.walk import walk_dataset
+from node.faults import FaultPoint
 from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 
@@ -53,6 +55,7 @@ class Part:
         with refuse_full_disk(path.parent):
             self._file = create_file(path)
             self._file.write(head)
+        faults.reach(FaultPoint.PART_OPENED)
 
     @property
     def sha256(self) -> str:
@@ -64,6 +67,7 @@ class Part:
         require_space(self.path.parent, len(fragment), self._reserve_bytes)
         with refuse_full_disk(self.path.parent):
             self._file.write(fragment)
+        faults.reach(FaultPoint.PART_WRITTEN)
         self._digest.update(fragment)
         self.size += len(fragment)
 
@@ -75,6 +79,7 @@ class Part:
             uids = walk_dataset(encoded, self.announced.transfer_syntax_uid, self._data_set_at, InstanceIdentity.tags())
         identity = identify_instance(uids)
         identity.require(self.announced.sop_class_uid, self.announced.sop_instance_uid)
+        faults.reach(FaultPoint.PART_CHECKED)
         return identity
 
     def sync(self) -> None:
@@ -82,6 +87,7 @@ class Part:
         with refuse_full_disk(self.path.parent):
             sync_file(self._file)
             self._file.close()
+        faults.reach(FaultPoint.PART_FLUSHED)
 
     def discard(self) -> None:
         """Remove the file; does nothing when it has left the incoming folder."""

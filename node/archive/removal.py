@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from node import faults
 from node.archive.disk import create_file, move_durably, sync_file
+from node.faults import FaultPoint
 
 _SUFFIX = ".list"
 
@@ -56,7 +58,9 @@ def write_removal_list(folder: Path, paths: Sequence[str]) -> RemovalList:
     with create_file(part) as opened:
         opened.write("\n".join(paths).encode())
         sync_file(opened)
+    faults.reach(FaultPoint.REMOVAL_WRITTEN)
     move_durably(part, file)
+    faults.reach(FaultPoint.REMOVAL_NAMED)
     return RemovalList(file, tuple(paths))
 
 

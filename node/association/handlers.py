@@ -11,10 +11,11 @@ from node.association.incoming import IncomingInstance
 from node.association.negotiation import AnsweredContext
 from node.association.quota import Quota
 from node.association.statuses import Answer, StoreStatus, status_of
-from node.errors import ArchiveError, AssociationBroken, DatabaseBusy, InstanceConflict
+from node.errors import ArchiveError, AssociationBroken, DatabaseBusy
 from node.logs import log_failure
+from node.studies.admission import admit_instance
 from node.studies.index import InstanceIndex
-from node.vocabulary import Admission, ReceivedInstance
+from node.vocabulary import Admission
 
 logger = logging.getLogger("radnode.association")
 
@@ -90,19 +91,9 @@ class Handlers:
         """Keep what was sent, then record it; only then is it ours."""
         received = self._archive.finish(incoming.claim())
         try:
-            return self._record(received, association_id)
+            return admit_instance(self._archive, self._index, received, association_id)
         finally:
             self._archive.settle(received)
-
-    def _record(self, received: ReceivedInstance, association_id: int) -> Admission:
-        try:
-            admission = self._index.record(received, association_id)
-        except InstanceConflict:
-            self._archive.quarantine(received)
-            raise
-        if admission is not Admission.NEW and not self._index.refers_to(received.path):
-            self._archive.discard(received)  # the same instance in other bytes; the first ones are kept
-        return admission
 
     def _warn(self, quota: Quota, event: str, association_id: int, error: Exception) -> None:
         left_out = quota.take()

@@ -2,6 +2,7 @@
 
 from node.database.engine import Database
 from node.database.events import EventName, record_event
+from node.database.group import GroupCommit
 from node.database.tables import (
     Association,
     Decision,
@@ -27,6 +28,7 @@ __all__ = [
     "Embedding",
     "Event",
     "EventName",
+    "GroupCommit",
     "Instance",
     "Job",
     "JobInput",

@@ -10,10 +10,14 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from node.errors import DatabaseBusy
+from node import faults
+from node.database.failures import name_failure
+from node.faults import FaultPoint
+
+RECORDED = "recorded"  # under which a session knows the events it is to commit
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -39,7 +43,7 @@ class Database:
         """Bring the tables to the newest revision; does nothing when they are there already."""
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self._writer.begin() as connection:
+        with self._named_failures(), self._writer.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
@@ -55,25 +59,37 @@ class Database:
 
         Everything read inside is what will be true at the commit, so no decision made in it can be
         overtaken. An exception rolls everything back. Raises DatabaseBusy when another process keeps
-        the write lock.
+        the write lock, ArchiveFull when there is no room, DatabaseUnusable when the file is damaged.
         """
-        with Session(self._writer, expire_on_commit=False) as session, session.begin():
-            self._take_write_lock(session)
-            yield session
+        with self._named_failures(), Session(self._writer, expire_on_commit=False) as session:
+            with session.begin():
+                session.connection()
+                faults.reach(FaultPoint.WRITE_LOCKED)
+                yield session
+                session.flush()
+                faults.reach(FaultPoint.ROWS_WRITTEN)
+            _reach_committed(session)
 
-    def _take_write_lock(self, session: Session) -> None:
+    @contextmanager
+    def _named_failures(self) -> Iterator[None]:
+        """Say what SQLite's errors mean; any other passes as it is."""
         try:
-            session.connection()
-        except OperationalError as error:
-            if "locked" not in str(error.orig):
+            yield
+        except DBAPIError as error:
+            named = name_failure(self.path, error.orig, self._busy_seconds)
+            if named is None:
                 raise
-            raise DatabaseBusy(
-                f"{self.path}: another process has held it for more than {self._busy_seconds:g} s; end that process"
-            ) from error
+            raise named from error
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def _reach_committed(session: Session) -> None:
+    faults.reach(FaultPoint.ROWS_COMMITTED)
+    for event_name in session.info.get(RECORDED, ()):
+        faults.reach(f"{event_name} committed")
 
 
 def _build_engine(path: Path, busy_seconds: float) -> Engine:

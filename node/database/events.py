@@ -9,6 +9,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from node import faults
+from node.database.engine import RECORDED
 from node.database.tables import Association, Delivery, Event, Job, Study
 
 logger = logging.getLogger("radnode")
@@ -22,6 +24,7 @@ class EventName(StrEnum):
     INSTANCE_KEPT = "instance kept"
     INSTANCE_REPEATED = "instance repeated"
     INSTANCE_CONFLICT = "instance conflict"
+    FILE_MISSING = "file missing"
     RESULT_RETURNED = "result returned"
     STUDY_COMPLETE = "study complete"
     STUDY_HELD = "study held"
@@ -68,6 +71,8 @@ def record_event(
             job = subject.result.job
             event.study_id, event.job_id, event.delivery_id = job.study_id, job.id, subject.id
     session.add(event)
+    session.info.setdefault(RECORDED, []).append(name)
+    faults.reach(name)
     logger.info(str(name), extra={"fields": _fields(event)})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
-from node.errors import DatabaseBusy, DatabaseUnusable
+from node.database.failures import damage_of, name_failure
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -36,6 +37,34 @@ def find_faults(path: Path) -> list[str]:
     with _opened(path) as connection:
         lines = [str(line) for (line,) in connection.execute("PRAGMA quick_check(10)")]
     return [line for line in lines if line != "ok"]
+
+
+def copy_database(path: Path, target: Path) -> None:
+    """Write what is committed at this moment to a new file, in one piece and flushed; writers need not stop."""
+    with _opened(path) as source, closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode=DELETE")
+
+
+def kept_files(path: Path) -> dict[str, str]:
+    """Return every path in the archive that a row refers to, with the SHA-256 (hex) that row states."""
+    query = "SELECT path, sha256 FROM instances UNION SELECT path, sha256 FROM results WHERE path != ''"
+    with _opened(path) as connection:
+        return dict(connection.execute(query).fetchall())
+
+
+def has_row(path: Path, file: str) -> bool:
+    """Tell whether a row refers to a path in the archive."""
+    query = "SELECT 1 FROM instances WHERE path = :file UNION SELECT 1 FROM results WHERE path = :file"
+    with _opened(path) as connection:
+        return connection.execute(query, {"file": file}).fetchone() is not None
+
+
+def lost_files(path: Path) -> list[str]:
+    """Return the paths that an alarm was recorded for because no file was there."""
+    with _opened(path) as connection:
+        rows = connection.execute("SELECT detail FROM events WHERE name = 'file missing'").fetchall()
+    return [json.loads(detail)["path"] for (detail,) in rows]
 
 
 def journal_mode(path: Path) -> str:
@@ -110,7 +139,8 @@ def senders(path: Path) -> frozenset[str]:
     """Return every AE title that has sent us an instance."""
     with _opened(path) as connection:
         rows = connection.execute(
-            "SELECT DISTINCT calling_ae_title FROM associations WHERE id IN (SELECT association_id FROM instances)"
+            "SELECT DISTINCT calling_ae_title FROM associations"
+            " WHERE calling_ae_title != '' AND id IN (SELECT association_id FROM instances)"
         ).fetchall()
     return frozenset(title for (title,) in rows)
 
@@ -123,10 +153,5 @@ def _opened(path: Path, patience_seconds: float = 5.0) -> Iterator[sqlite3.Conne
         with closing(sqlite3.connect(address, uri=True, timeout=patience_seconds, isolation_level=None)) as connection:
             yield connection
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-            raise DatabaseBusy(
-                f"{path}: another process has held it for more than {patience_seconds:g} s; end that process"
-            ) from error
-        raise DatabaseUnusable(
-            f"{path}: SQLite says {error}; expected radnode's database; restore it from a backup"
-        ) from error
+        named = name_failure(path, error, patience_seconds)
+        raise named or damage_of(path, f"SQLite says {error}") from error

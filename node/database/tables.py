@@ -142,7 +142,7 @@ class Instance(Table):
     header: Mapped[dict[str, Any]]
     sha256: Mapped[str]
     size: Mapped[int]
-    path: Mapped[str]
+    path: Mapped[str] = mapped_column(index=True)
     is_own_result: Mapped[bool]
     received_at: Mapped[datetime]
 
@@ -247,7 +247,7 @@ class Result(Table):
     sop_class_uid: Mapped[str]
     sop_instance_uid: Mapped[str] = mapped_column(unique=True)
     series_instance_uid: Mapped[str]
-    path: Mapped[str]
+    path: Mapped[str] = mapped_column(index=True)
     sha256: Mapped[str]
     created_at: Mapped[datetime]
 

@@ -16,6 +16,7 @@ from pydicom.errors import InvalidDicomError
 from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
+from node import faults
 from node.archive import Archive
 from node.clock import Clock
 from node.database import Database, Delivery, EventName, Job, Result, Study, record_event
@@ -23,6 +24,7 @@ from node.delivery.destinations import paused_destinations
 from node.delivery.patience import Breaker, wait_seconds
 from node.delivery.scu import Fate, StoreAnswer, classify, echo, send_instances
 from node.errors import ArchiveError, DeliveryDelayed, DeliveryRefused, IdentityMismatch
+from node.faults import FaultPoint
 from node.jobs.progress import STOPPED, derive_progress, hold_study
 from node.logs import log_failure
 from node.results.identity import check_identity
@@ -171,6 +173,7 @@ class Outbox:
             answers = send_instances(self._settings.node.ae_title, peer.address, list(waiting), timeout_seconds)
             with closing(answers):
                 for answer in answers:
+                    faults.reach(FaultPoint.DELIVERY_ANSWERED)
                     self._note(waiting.pop(answer.path), answer)
                     if self._stopping.is_set():
                         return

@@ -9,6 +9,7 @@ from datetime import timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from node import faults
 from node.archive import Archive, RemovalList
 from node.clock import Clock
 from node.database import (
@@ -24,6 +25,7 @@ from node.database import (
     Study,
     record_event,
 )
+from node.faults import FaultPoint
 from node.states import DeliveryState, JobState, StudyState
 
 logger = logging.getLogger("radnode.retention")
@@ -102,6 +104,7 @@ class Retention:
             is_done = all(self._archive.remove(path) for path in removal.paths if path not in needed)
         if is_done:
             removal.file.unlink(missing_ok=True)
+            faults.reach(FaultPoint.LIST_REMOVED)
 
 
 def _is_needed(session: Session, study: Study) -> bool:

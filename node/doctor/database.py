@@ -11,6 +11,7 @@ from node.database.inspection import (
     find_faults,
     journal_mode,
     known_revisions,
+    lost_files,
     newest_revision,
     require_write_lock,
 )
@@ -32,6 +33,7 @@ def database_checks(settings: Settings) -> list[Check]:
         Check("database: durable mode", partial(check_mode, path)),
         Check("database: lock", partial(check_lock, path, LOCK_PATIENCE_SECONDS)),
         Check("database: content", partial(tell_content, path)),
+        Check("database: files", partial(check_files, path, settings.node.data)),
     ]
 
 
@@ -41,7 +43,7 @@ def check_whole(path: Path) -> Outcome:
     if faults:
         return fault(
             f"{path}: damaged: {faults[0]}",
-            "stop the node, keep a copy of radnode.db and its -wal file, and restore the newest backup",
+            "stop the node, then `radnode restore` the newest backup, or `radnode repair` to rebuild it from the files",
         )
     return fine(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
@@ -80,6 +82,18 @@ def tell_content(path: Path) -> Outcome:
     """Tell how much is in it."""
     rows = count_rows(path)
     return fine(", ".join(f"{rows.get(name, 0)} {name}" for name in _TOLD))
+
+
+def check_files(path: Path, data: Path) -> Outcome:
+    """Find files that a start of the node missed, and that have not come back since."""
+    lost = [name for name in lost_files(path) if not (data / name).exists()]
+    if lost:
+        return fault(
+            f"{len(lost)} files are gone that rows refer to, the first {data / lost[0]}",
+            "restore them with `radnode restore`, or have their studies sent again; `radnode studies list` shows "
+            "which are held",
+        )
+    return fine("none was found missing when the node last started")
 
 
 def _say_there_is_none(path: Path) -> Outcome:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,6 +14,7 @@ from node.database import (
     Association,
     Database,
     EventName,
+    GroupCommit,
     Instance,
     Result,
     Series,
@@ -31,11 +34,14 @@ class InstanceIndex:
     def __init__(self, database: Database, clock: Clock) -> None:
         """Use `database` for the rows and `clock` for their times."""
         self._database = database
+        self._commits = GroupCommit(database)
+        self._ends: dict[int, str] = {}
         self._clock = clock
 
     def open_association(self, calling_ae_title: str, calling_address: str, called_ae_title: str) -> int:
         """Record a new association and return its row's key."""
-        with self._database.writing() as session:
+
+        def open_(session: Session) -> int:
             association = Association(
                 calling_ae_title=calling_ae_title,
                 calling_address=calling_address,
@@ -47,12 +53,24 @@ class InstanceIndex:
             self._event(session, EventName.ASSOCIATION_OPENED, association, calling_ae_title=calling_ae_title)
             return association.id
 
+        return self._commits.run(open_)
+
     def close_association(self, association_id: int, how: str) -> None:
-        """Record how an association ended; closing twice changes nothing."""
-        with self._database.writing() as session:
-            association = session.get_one(Association, association_id)
-            if association.closed_at is None:
-                self._close(session, association, how)
+        """Record how an association ended; closing twice changes nothing.
+
+        When it cannot be recorded now, `record_ends` does it later: an open association keeps its study waiting.
+        """
+        self._ends.setdefault(association_id, how)
+        self.record_ends()
+
+    def record_ends(self) -> None:
+        """Record how associations ended, those too for which that failed before; to be called every so often."""
+        ends = dict(self._ends)
+        if not ends:
+            return
+        self._commits.run(partial(self._close_all, ends))
+        for association_id in ends:
+            self._ends.pop(association_id, None)
 
     def close_stale_associations(self) -> int:
         """Close what an earlier run of the node left open; return how many there were."""
@@ -69,20 +87,11 @@ class InstanceIndex:
         is recorded, the first instance stays. The same instance in another transfer syntax is a
         repeat, not a conflict. A new instance of a study that was complete opens it again.
         """
-        with self._database.writing() as session:
-            association = session.get_one(Association, association_id)
-            known = session.scalar(
-                select(Instance).where(Instance.sop_instance_uid == received.sop_instance_uid)
-            )
-            if known is None:
-                return self._add(session, received, association)
-            admission = _repeat_of(known, received)
-            name = EventName.INSTANCE_CONFLICT if admission is None else EventName.INSTANCE_REPEATED
-            self._event(session, name, known.series.study, sop_instance_uid=received.sop_instance_uid)
+        admission, first_sha256 = self._commits.run(partial(self._admit, received, association_id))
         if admission is None:
             raise InstanceConflict(
                 f"instance {received.sop_instance_uid}: found content {received.sha256[:12]}…, expected "
-                f"{known.sha256[:12]}… as first received; the first is kept, the second quarantined"
+                f"{first_sha256[:12]}… as first received; the first is kept, the second quarantined"
             )
         return admission
 
@@ -90,6 +99,23 @@ class InstanceIndex:
         """Tell whether an instance in the index lies at this path of the archive."""
         with self._database.reading() as session:
             return session.scalar(select(Instance.id).where(Instance.path == path)) is not None
+
+    def _admit(
+        self, received: ReceivedInstance, association_id: int, session: Session
+    ) -> tuple[Admission | None, str]:
+        """Return how an instance is admitted (None: not, it contradicts the first) and the first one's SHA-256."""
+        association = session.get_one(Association, association_id)
+        known = session.scalar(
+            select(Instance).where(Instance.sop_instance_uid == received.sop_instance_uid)
+        )
+        if known is None:
+            return self._add(session, received, association), received.sha256
+        admission = _repeat_of(known, received)
+        name = EventName.INSTANCE_CONFLICT if admission is None else EventName.INSTANCE_REPEATED
+        self._event(session, name, known.series.study, sop_instance_uid=received.sop_instance_uid)
+        if admission is not None and not known.association.calling_ae_title:
+            known.association = association  # it was found on disk; this is who sends it
+        return admission, known.sha256
 
     def _add(self, session: Session, received: ReceivedInstance, association: Association) -> Admission:
         is_own = _is_own_result(session, received)
@@ -149,6 +175,12 @@ class InstanceIndex:
             study.held_from = str(StudyState.RECEIVING)
         elif study.state not in {StudyState.RECEIVING, StudyState.CANCELLED}:
             study.move(StudyState.RECEIVING)
+
+    def _close_all(self, ends: Mapping[int, str], session: Session) -> None:
+        for association_id, how in ends.items():
+            association = session.get_one(Association, association_id)
+            if association.closed_at is None:
+                self._close(session, association, how)
 
     def _close(self, session: Session, association: Association, how: str) -> None:
         association.closed_at = self._clock.now()

@@ -74,6 +74,25 @@ def test_every_beginning_of_a_data_set_that_cuts_an_element_is_refused(shared: P
     assert len(whole) == len(dcmread(path))  # between two outermost elements nothing is cut
 
 
+def plain_values(read: Dataset) -> dict[int, bytes]:
+    """Return how pydicom read what is no sequence and has a length, as it lies in the file, cut as the walk does."""
+    raw = {int(tag): read.get_item(tag) for tag in list(read.keys())}
+    values = {tag: element.value for tag, element in raw.items() if getattr(element, "length", 0) != 0xFFFFFFFF}
+    return {tag: value[:128] for tag, value in values.items() if isinstance(value, bytes) and read[tag].VR != "SQ"}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_walk_finds_the_elements_that_pydicom_finds(shared: Path) -> None:
+    compared = 0
+    for path in sorted((shared / "data" / "dicom_misc").glob("*.dcm")):
+        encoded, syntax = data_set_bytes(path), transfer_syntax(path)
+        if len(encoded) < 1_000_000 and is_accepted(encoded, syntax):
+            expected = plain_values(dcmread(path))
+            assert walk_dataset(encoded, syntax, wanted=expected) == expected, path.name
+            compared += 1
+    assert compared > 100
+
+
 @pytest.mark.parametrize("name", ["SR_24ff90", "MR_661904"])
 def test_a_data_set_with_a_byte_too_many_is_refused(shared: Path, name: str) -> None:
     (path,) = misc_files(shared, name)

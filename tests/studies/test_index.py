@@ -1,5 +1,6 @@
 """What the arrival of an instance means for its study."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from rows import Gathering, gathering, received
 from sqlalchemy import select
 
 from node.database import Association, Instance, Study
-from node.errors import InstanceConflict
+from node.errors import DatabaseBusy, InstanceConflict
 from node.states import StudyState
 from node.studies.overview import describe_study
 
@@ -62,6 +63,22 @@ def test_closing_an_association_twice_keeps_the_first_end(side: Gathering) -> No
     association = side.index.open_association("XRAY", "127.0.0.1", "RADNODE")
     side.index.close_association(association, "released")
     side.index.close_association(association, "aborted")
+    with side.database.reading() as session:
+        assert session.get_one(Association, association).closed_how == "released"
+
+
+def test_an_end_that_could_not_be_recorded_is_recorded_later_and_the_study_completes(tmp_path: Path) -> None:
+    side = gathering(tmp_path, busy_seconds=0.1)
+    association = side.index.open_association("XRAY", "127.0.0.1", "RADNODE")
+    side.index.record(received(), association)
+    with sqlite3.connect(tmp_path / "radnode.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseBusy):
+            side.index.close_association(association, "released")
+        other.execute("ROLLBACK")
+    assert side.complete(60) == 0
+    side.index.record_ends()
+    assert side.complete(60) == 1
     with side.database.reading() as session:
         assert session.get_one(Association, association).closed_how == "released"
 

@@ -1,0 +1,67 @@
+"""Group commit: transactions that wait at the same moment share one write lock and one flush."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
+
+from node.database.engine import Database
+from node.errors import ArchiveFull, DatabaseBusy
+from node.rounds import Rounds
+
+_Found = TypeVar("_Found")
+
+
+class _Work:
+    """What one caller wants done in the common transaction, and what came of it."""
+
+    def __init__(self, act: Callable[[Session], Any]) -> None:
+        self.act = act
+        self.found: Any = None
+        self.error: Exception | None = None
+
+
+class GroupCommit:
+    """Commits for many threads at once; each hears of success after the commit that holds its rows."""
+
+    def __init__(self, database: Database) -> None:
+        """Commit to `database`."""
+        self._database = database
+        self._rounds = Rounds(self._commit)
+
+    def run(self, act: Callable[[Session], _Found]) -> _Found:
+        """Return what `act` returned, once it is committed; raises what it raised, with nothing of it kept.
+
+        `act` may be called twice, for what fails beside others is tried alone; it must change nothing
+        but rows. Raises DatabaseBusy, ArchiveFull.
+        """
+        work = _Work(act)
+        self._rounds.join(work)
+        if work.error is not None:
+            raise work.error
+        found: _Found = work.found
+        return found
+
+    def _commit(self, works: Sequence[_Work]) -> None:
+        try:
+            self._commit_together(works)
+        except (DatabaseBusy, ArchiveFull):
+            raise  # whoever tries alone would fare no better
+        except Exception:
+            if len(works) == 1:
+                raise
+            for work in works:
+                self._commit_alone(work)
+
+    def _commit_together(self, works: Sequence[_Work]) -> None:
+        with self._database.writing() as session:
+            for work in works:
+                work.found = work.act(session)
+
+    def _commit_alone(self, work: _Work) -> None:
+        try:
+            self._commit_together([work])
+        except Exception as error:  # noqa: BLE001 - raised again in the thread whose work it is
+            work.error = error

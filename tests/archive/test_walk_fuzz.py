@@ -1,0 +1,197 @@
+"""Admission under bytes that nobody meant: kept or refused by name, never a crash, a hang or a torn file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import pydicom
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from pydicom import dcmread, uid
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.sequence import Sequence
+
+from node.archive import AnnouncedInstance, Archive
+from node.errors import ArchiveError
+from node.studies.header import select_header
+from node.vocabulary import study_identity
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+FOUND = Path(__file__).parent / "found"
+SYNTAXES = (uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.RLELossless)
+CLASS_UID, INSTANCE_UID = str(uid.CTImageStorage), "1.2.3.4"
+LONGEST_SECONDS = 5
+
+# What a length, a tag or a VR may be overwritten with to do most harm.
+_POISONS = (
+    b"\xff\xff\xff\xff", b"\xfe\xff\xff\xff", b"\0\0\0\0", b"\x01\0\0\0", b"\xff\xff\0\0", b"\0\0\0\x80",
+    b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0", b"\xfe\xff\xdd\xe0", b"\xe0\x7f\x10\x00", b"\x08\x00\x05\x00",
+    b"SQ\0\0", b"UN\0\0", b"OB\0\0", b"US\x03\0", b"DS\x02\0", b"\x1b$)C", b"\\\\\\\\",
+)  # fmt: skip
+
+
+# Pixel data with an empty offset table and one fragment (PS3.5 A.4).
+_FRAGMENTS = (
+    b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\0\0\0\0"
+    b"\xfe\xff\x00\xe0\x04\0\0\0\1\2\3\4" + b"\xfe\xff\xdd\xe0\0\0\0\0"
+)  # fmt: skip
+
+
+def whole_set(depth: int = 3) -> Dataset:
+    """Return a data set with something of everything: sequences, codes, private elements, UN, numbers, text."""
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = ["", "ISO 2022 IR 149"]
+    dataset.SOPClassUID, dataset.SOPInstanceUID = CLASS_UID, INSTANCE_UID
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2", "1.2.3"
+    dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = "Hong^Gildong", "P1", "19700101"
+    dataset.Modality, dataset.InstanceNumber, dataset.ImageType = "CT", 7, ["ORIGINAL", "PRIMARY"]
+    dataset.ImagePositionPatient, dataset.ImageOrientationPatient = [1.5, -2, 3], [1, 0, 0, 0, 1, 0]
+    dataset.Rows, dataset.Columns, dataset.EchoTime = 4, 4, 2.5
+    inner = dataset
+    for number in range(depth):
+        item = Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = f"{number}", "SCT", "Lung"
+        inner.AnatomicRegionSequence = Sequence([item, Dataset()])
+        inner["AnatomicRegionSequence"].is_undefined_length = number % 2 == 0
+        inner = item
+    block = dataset.private_block(0x0009, "A MAKER", create=True)
+    block.add_new(1, "UN", b"\1\2\3\4")
+    dataset.add_new(0x7FE00010, "OW", bytes(range(32)))
+    return dataset
+
+
+@cache
+def seeds(syntax: str) -> tuple[bytes, ...]:
+    """Return valid data sets in a transfer syntax, all of the same instance."""
+    encoded = []
+    for depth in (0, 3, 20):
+        file = DicomBytesIO()
+        file.is_little_endian = uid.UID(syntax).is_little_endian
+        file.is_implicit_VR = uid.UID(syntax).is_implicit_VR
+        dataset = whole_set(depth)
+        if uid.UID(syntax).is_encapsulated:
+            del dataset.PixelData
+        write_dataset(file, dataset)
+        encoded.append(file.getvalue() + (_FRAGMENTS if uid.UID(syntax).is_encapsulated else b""))
+    return tuple(encoded)
+
+
+def change(encoded: bytes, where: float, how: str, by: bytes) -> bytes:
+    at = int(where * len(encoded))
+    match how:
+        case "overwrite":
+            return encoded[:at] + by + encoded[at + len(by) :]
+        case "insert":
+            return encoded[:at] + by + encoded[at:]
+        case "delete":
+            return encoded[:at] + encoded[at + len(by) :]
+        case "cut":
+            return encoded[:at]
+        case _:
+            return encoded[:at] + encoded[at // 2 :]
+
+
+changes = st.lists(
+    st.tuples(
+        st.floats(0, 1, exclude_max=True),
+        st.sampled_from(("overwrite", "insert", "delete", "cut", "repeat")),
+        st.one_of(st.sampled_from(_POISONS), st.binary(min_size=1, max_size=12)),
+    ),
+    max_size=4,
+)
+
+
+def admit(archive: Archive, encoded: bytes, syntax: str) -> bool:
+    """Admit a data set as the receiver does, up to its row; return whether it was kept."""
+    try:
+        received = archive.keep(AnnouncedInstance(CLASS_UID, INSTANCE_UID, syntax), encoded)
+    except ArchiveError:
+        return False
+    archive.settle(received)
+    path = archive.path_of(received.path)
+    assert received.sha256 == hashlib.sha256(encoded).hexdigest()
+    assert archive.examine(received.path).sha256 == received.sha256
+    row = (select_header(received.header), vars(study_identity(received.header)))
+    json.dumps(row).encode()
+    for text in (*row[1].values(), str(received.header.get("StudyDescription")), str(received.header.get("Modality"))):
+        text.encode()
+    dcmread(path)
+    path.unlink()
+    return True
+
+
+@pytest.fixture(scope="module", autouse=True)
+def silent_pydicom() -> Iterator[None]:
+    """Let pydicom warn of nothing, as it does in the node."""
+    level, mode = logging.getLogger("pydicom").level, pydicom.config.settings.reading_validation_mode
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    yield
+    logging.getLogger("pydicom").setLevel(level)
+    pydicom.config.settings.reading_validation_mode = mode
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    return Archive(tmp_path_factory.mktemp("fuzz"))
+
+
+def fuzzed(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a test mutated data sets; so many in all."""
+
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        limits = settings(
+            max_examples=examples,
+            deadline=timedelta(seconds=LONGEST_SECONDS),
+            suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+        )
+        return limits(given(syntax=st.sampled_from(SYNTAXES), seed=st.integers(0, 2), steps=changes)(test))
+
+    return decorate
+
+
+def mutate(syntax: str, seed: int, steps: list[tuple[float, str, bytes]]) -> bytes:
+    encoded = seeds(syntax)[seed]
+    for where, how, by in steps:
+        encoded = change(encoded, where, how, by)
+    return encoded
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_what_the_fuzz_begins_with_is_kept(archive: Archive, syntax: str) -> None:
+    assert all(admit(archive, encoded, syntax) for encoded in seeds(syntax))
+
+
+@fuzzed(1000)
+def test_a_data_set_changed_anywhere_is_kept_or_refused(archive: Archive, syntax: str, seed: int, steps: list) -> None:
+    event("kept" if admit(archive, mutate(syntax, seed, steps), syntax) else "refused")
+    assert not list(archive.path_of("incoming").iterdir())
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@fuzzed(200_000)
+def test_a_data_set_changed_anywhere_is_kept_or_refused_for_an_hour(
+    archive: Archive, syntax: str, seed: int, steps: list
+) -> None:
+    admit(archive, mutate(syntax, seed, steps), syntax)
+    assert not list(archive.path_of("incoming").iterdir())
+
+
+@pytest.mark.parametrize("path", sorted(FOUND.glob("*.bin")), ids=lambda path: path.stem)
+def test_what_a_fuzz_once_found_is_refused(archive: Archive, path: Path) -> None:
+    """Each file is named `what-syntax.bin`, after the end of its transfer syntax UID, "0" for implicit VR."""
+    end = path.stem.rsplit("-", 1)[1]
+    syntax = uid.ImplicitVRLittleEndian if end == "0" else f"{uid.ImplicitVRLittleEndian}.{end}"
+    assert not admit(archive, path.read_bytes(), syntax)
+    assert not list(archive.path_of("incoming").iterdir())

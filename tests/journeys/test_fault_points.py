@@ -1,0 +1,205 @@
+"""A node that dies, fails or hangs at any of its fault points loses nothing, and sends nothing twice or torn."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+from faulty import (
+    FaultServer,
+    FaultyNode,
+    NodeGone,
+    Pacs,
+    Story,
+    assert_nothing_lost,
+    recording_pacs,
+    wait,
+    write_story,
+)
+
+from node.database import EventName
+from node.faults import FaultPoint
+
+pytestmark = pytest.mark.timeout(240)
+
+# What a person does is done by a process of its own, and tried below.
+BY_A_PERSON = {
+    EventName.STUDY_COMPLETION_ASKED: "complete",
+    EventName.STUDY_CANCELLED: "cancel",
+    EventName.STUDY_RETRIED: "retry",
+    EventName.STUDY_RELEASED: "release",
+    EventName.DELIVERY_RESENT: "resend",
+    EventName.JOB_CANCELLED: "cancel",
+}
+_OF_THE_NODE = [name for name in EventName if name not in {*BY_A_PERSON, EventName.FILE_MISSING}]
+POINTS = [*map(str, FaultPoint), *map(str, _OF_THE_NODE), *(f"{name} committed" for name in _OF_THE_NODE)]
+REMOVING = {"removal list written", "removal list named", "file removed", "removal list removed", "study removed"}
+numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FaultServer]:
+    server = FaultServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def pacs() -> Iterator[Pacs]:
+    with recording_pacs() as pacs:
+        yield pacs
+
+
+@pytest.fixture(scope="module")
+def node(server: FaultServer, pacs: Pacs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyNode]:
+    """One node for all points: what one fault leaves behind, the next node finds."""
+    node = FaultyNode(server, tmp_path_factory.mktemp("node"), pacs)
+    yield node
+    node.kill()
+
+
+def story_for(point: str, folder: Path, pacs: Pacs) -> Story:
+    """Return a study that leads the node to the point."""
+    number = next(numbers)
+    match point.removesuffix(" committed"):
+        case "job refused":
+            return _ending_as("attention", write_story(folder, number, "REFUSE"))
+        case "job attempt failed" | "job failed":
+            return _ending_as("attention", write_story(folder, number, "FAIL"))
+        case "study held":
+            return _ending_as("held", write_story(folder, number, PatientID="OTHER"))
+    story = write_story(folder, number)
+    match point.removesuffix(" committed"):
+        case "delivery delayed":
+            pacs.answers[story.study_uid] = [0xA700, 0xA700]
+        case "delivery dead":
+            pacs.refused[story.study_uid] = ""
+            story.ends_as = "attention"
+    return story
+
+
+def _ending_as(state: str, story: Story) -> Story:
+    story.ends_as = state
+    return story
+
+
+def live(node: FaultyNode, story: Story, point: str) -> None:
+    """Let the node do everything that leads to the point; raises NodeGone when it dies."""
+    node.send(story)
+    node.settle(story)
+    if point.startswith("result returned"):
+        node.give_back(story)
+    if point.removesuffix(" committed") in REMOVING:
+        node.remove()
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_node_that_dies_here_and_then_fails_here_loses_nothing(
+    node: FaultyNode, pacs: Pacs, tmp_path: Path, point: str
+) -> None:
+    stories = [story_for(point, tmp_path, pacs) for _ in ("dies", "fails")]
+    node.kill()
+    node.start(f"{point}:kill")
+    with suppress(NodeGone):
+        live(node, stories[0], point)
+    wait(lambda: not node.is_alive())
+    assert node.mark.exists()
+    node.start(f"{point}:raise")
+    for story in stories:
+        live_on(node, story, point)
+    assert node.mark.exists()
+    node.kill()
+    assert_nothing_lost(node, *stories)
+
+
+def live_on(node: FaultyNode, story: Story, point: str) -> None:
+    """Live, also when the node fails before it listens and is to be started again."""
+    try:
+        live(node, story, point)
+    except NodeGone:
+        node.start(keep_mark=True)
+        live(node, story, point)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("nth", range(1, 21))
+@pytest.mark.parametrize("point", POINTS)
+def test_a_node_that_dies_here_for_the_nth_time_loses_nothing(
+    node: FaultyNode, pacs: Pacs, tmp_path: Path, point: str, nth: int
+) -> None:
+    """Not every point is reached so often in one life; then the node lives, and is killed at the end."""
+    story = story_for(point, tmp_path, pacs)
+    node.kill()
+    node.start(f"{point}:kill:{nth}")
+    with suppress(NodeGone):
+        live(node, story, point)
+    node.kill()
+    node.start()
+    live(node, story, point)
+    node.kill()
+    assert_nothing_lost(node, story)
+
+
+@pytest.mark.parametrize("point", ["part flushed", "rows written", "delivery answered"])
+def test_a_node_that_hangs_here_answers_nothing_and_loses_nothing_when_it_is_killed(
+    node: FaultyNode, pacs: Pacs, tmp_path: Path, point: str
+) -> None:
+    story = story_for(point, tmp_path, pacs)
+    node.kill()
+    node.start(f"{point}:hang:{3 if point == 'rows written' else 1}")
+    sender = threading.Thread(target=live_until_killed, args=(node, story, point), daemon=True)
+    sender.start()
+    wait(node.mark.exists)
+    time.sleep(0.5)
+    acknowledged = len(story.acknowledged)
+    node.kill()
+    sender.join(30)
+    assert point == "delivery answered" or acknowledged == 0
+    node.start()
+    live(node, story, point)
+    node.kill()
+    assert_nothing_lost(node, story)
+
+
+def live_until_killed(node: FaultyNode, story: Story, point: str) -> None:
+    with suppress(NodeGone):
+        live(node, story, point)
+
+
+@pytest.mark.parametrize("name", BY_A_PERSON)
+def test_what_a_person_asks_for_happens_wholly_or_not_at_all(
+    node: FaultyNode, pacs: Pacs, tmp_path: Path, name: EventName
+) -> None:
+    verb = BY_A_PERSON[name]
+    story = story_by_hand(name, tmp_path, pacs)
+    node.kill()
+    node.start()
+    node.send(story)
+    node.settle(story)
+    node.kill()
+    before = node.count_events(name), node.state_of(story)
+    node.ask(verb, story.study_uid, f"{name}:kill")
+    assert node.mark.exists()
+    assert (node.count_events(name), node.state_of(story)) == before
+    node.ask(verb, story.study_uid, f"{name} committed:kill")
+    assert node.mark.exists()
+    assert node.count_events(name) > before[0]
+
+
+def story_by_hand(name: EventName, folder: Path, pacs: Pacs) -> Story:
+    """Return a study in the state that a person finds it in."""
+    match name:
+        case EventName.STUDY_RETRIED:
+            return story_for("job refused", folder, pacs)
+        case EventName.STUDY_RELEASED:
+            return story_for("study held", folder, pacs)
+        case EventName.DELIVERY_RESENT:
+            return story_for("delivery dead", folder, pacs)
+        case EventName.STUDY_COMPLETION_ASKED:
+            return _ending_as("receiving", write_story(folder, next(numbers), NumberOfStudyRelatedInstances=9))
+    return _ending_as("analysing", write_story(folder, next(numbers), "STALL"))
