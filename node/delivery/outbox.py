@@ -26,9 +26,10 @@ from node.errors import ArchiveError, DeliveryDelayed, DeliveryRefused, Identity
 from node.jobs.progress import STOPPED, derive_progress, hold_study
 from node.logs import log_failure
 from node.results.identity import check_identity
+from node.results.predecessors import earlier_reports
 from node.settings import Peer, Settings
 from node.states import DeliveryState
-from node.vocabulary import StudyIdentity
+from node.vocabulary import EarlierReport, StudyIdentity
 
 logger = logging.getLogger("radnode.delivery")
 
@@ -47,6 +48,7 @@ class _Parcel:
     sibling_paths: tuple[str, ...]
     source_paths: tuple[str, ...]
     recorded: StudyIdentity
+    replaces: tuple[EarlierReport, ...]
 
 
 class _Headers:
@@ -152,7 +154,7 @@ class Outbox:
         try:
             result = self._archive.read(parcel.result_path)
             siblings, sources = headers.of(parcel.sibling_paths), headers.of(parcel.source_paths)
-            check_identity(result, sources, parcel.recorded, siblings)
+            check_identity(result, sources, parcel.recorded, siblings, parcel.replaces)
         except (IdentityMismatch, ArchiveError, FileNotFoundError, InvalidDicomError) as error:
             self._hold(parcel, str(error))
             return False
@@ -304,6 +306,7 @@ def _parcel(delivery: Delivery) -> _Parcel:
         sibling_paths=tuple(result.path for result in job.results if result is not delivery.result),
         source_paths=tuple(entry.instance.path for entry in job.inputs),
         recorded=job.study.identity,
+        replaces=earlier_reports(job),
     )
 
 

@@ -22,6 +22,7 @@ from node.jobs.queue import Claim, JobQueue, StoredResult
 from node.results.encode import encode_results
 from node.results.identity import check_results
 from node.results.key_image import picture_of
+from node.results.predecessors import earlier_reports
 from node.results.request import KeyPicture, NodeDevice, ResultObject, ResultRequest
 
 
@@ -80,7 +81,11 @@ class Execution:
 
     def _load(self, claim: Claim) -> Job:
         with self._database.reading() as session:
-            options = (joinedload(Job.study), joinedload(Job.inputs).joinedload(JobInput.instance))
+            options = (
+                joinedload(Job.study),
+                joinedload(Job.inputs).joinedload(JobInput.instance),
+                joinedload(Job.predecessor).selectinload(Job.results),
+            )
             return session.get_one(Job, claim.job_id, options=options)
 
     def _read(self, job: Job) -> dict[str, list[Dataset]]:
@@ -109,11 +114,12 @@ class Execution:
             slice_sources=volume.sources if volume else (),
             grid=volume.grid if volume else None,
             picture=_key_picture(analysis),
+            replaces=earlier_reports(job),
         )
         results = encode_results(request)
         everything = [source for sources in inputs.values() for source in sources]
         written = [dcmread(BytesIO(result.encoded), stop_before_pixels=True) for result in results]
-        check_results(written, everything, job.study.identity)
+        check_results(written, everything, job.study.identity, request.replaces)
         return results
 
     def _store(self, result: ResultObject) -> StoredResult:

@@ -36,6 +36,7 @@ class JobOrder:
     `inputs` are (role, instance key) in the order the model wants them. `sender` is who sent them; the
     lower the `priority`, the sooner. `inputs_digest` is the SHA-256 over the study UID and the inputs'
     contents; with the model's identity it names the job, so the same order twice is one job.
+    `predecessor_id` is the job whose reports this one's replace.
     """
 
     study_id: int
@@ -46,6 +47,7 @@ class JobOrder:
     model: ModelIdentity
     inputs_digest: str
     destinations: tuple[str, ...]
+    predecessor_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def add_job(session: Session, clock: Clock, order: JobOrder) -> Job | None:
     job = Job(
         study_id=order.study_id,
         inputs=inputs,
+        predecessor_id=order.predecessor_id,
         sender=order.sender,
         priority=order.priority,
         revision=order.revision,
