@@ -7,8 +7,12 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
+
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import AllTransferSyntaxes
 
 from node.archive import Archive
 from node.association import Listener, ListenerSettings
@@ -53,7 +57,7 @@ class Node:
         outbox = Outbox(self._database, self._archive, settings, clock, random.Random())
         self._couriers = Couriers(outbox)
         retention = Retention(self._database, self._archive, clock, settings.archive.keep_days)
-        self._supervisor = Supervisor(config, settings.workers.count, self._queue)
+        self._supervisor = Supervisor(config, settings, self._queue)
         self._listener = Listener(_listener_settings(settings), self._archive, self._index)
         self._loops = [
             Loop("assembly", assembly.complete_quiet_studies, TICK_SECONDS),
@@ -120,6 +124,15 @@ class Loop:
             except Exception as error:  # noqa: BLE001 - the loop must outlive whatever one study brings
                 log_failure(logger, "step failed", error, loop=self._name)
                 self._stopping.wait(1.0)
+
+
+def forbid_decoding() -> None:
+    """From now on decode no compressed pixels in this process: codecs run in workers, which are confined."""
+    for syntax in AllTransferSyntaxes:
+        with suppress(NotImplementedError):  # one that has no pixels
+            decoder = get_decoder(syntax)
+            for plugin in decoder.available_plugins:
+                decoder.remove_plugin(plugin)
 
 
 def _lock_folder(data: Path) -> TextIO:

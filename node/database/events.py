@@ -35,6 +35,7 @@ class EventName(StrEnum):
     JOB_DONE = "job done"
     JOB_REFUSED = "job refused"
     JOB_ATTEMPT_FAILED = "job attempt failed"
+    JOB_INTERRUPTED = "job interrupted"
     JOB_FAILED = "job failed"
     JOB_CANCELLED = "job cancelled"
     DELIVERY_QUEUED = "delivery queued"
@@ -43,6 +44,11 @@ class EventName(StrEnum):
     DELIVERY_DEAD = "delivery dead"
     DELIVERY_RESENT = "delivery resent"
 
+
+# Those that a person has to look at: the log has them as errors, so that a monitor can raise the alarm.
+ALERTS = frozenset(
+    {EventName.INSTANCE_CONFLICT, EventName.STUDY_HELD, EventName.JOB_FAILED, EventName.DELIVERY_DEAD}
+)
 
 Subject = Association | Study | Job | Delivery
 
@@ -67,7 +73,8 @@ def record_event(
             job = subject.result.job
             event.study_id, event.job_id, event.delivery_id = job.study_id, job.id, subject.id
     session.add(event)
-    logger.info(str(name), extra={"fields": _fields(event)})
+    level = logging.ERROR if name in ALERTS else logging.INFO
+    logger.log(level, str(name), extra={"fields": _fields(event)})
 
 
 def _fields(event: Event) -> dict[str, Any]:

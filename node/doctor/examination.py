@@ -16,6 +16,7 @@ from node.doctor.folder import folder_checks
 from node.doctor.models import model_checks
 from node.doctor.peers import PeerVisit
 from node.doctor.port import port_checks
+from node.doctor.workers import worker_checks
 from node.errors import SettingsError
 from node.settings import Settings, load_settings
 
@@ -45,7 +46,7 @@ class Examination:
         if settings is None:
             return checks
         checks += route_checks(settings) + folder_checks(settings) + database_checks(settings)
-        checks += model_checks(settings) + port_checks(settings)
+        checks += worker_checks(settings.workers) + model_checks(settings) + port_checks(settings)
         for name in settings.peers:
             checks += PeerVisit(settings, name).checks(visit.is_to_store)
         return checks

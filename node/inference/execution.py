@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from importlib.metadata import version
 from io import BytesIO
 
@@ -15,6 +16,7 @@ from node.archive import Archive
 from node.catalog import Catalog, Model
 from node.database import Database, Job, JobInput
 from node.errors import IdentityMismatch, StudyRefused
+from node.imaging.budget import PixelBudget
 from node.imaging.volume import Volume
 from node.inference.analysis import Analysis, Gate, Inputs, analyse
 from node.inference.network import Network
@@ -26,18 +28,27 @@ from node.results.predecessors import earlier_reports
 from node.results.request import KeyPicture, NodeDevice, ResultObject, ResultRequest
 
 
+@dataclass(frozen=True)
+class Station:
+    """What is the same for every job: the AE title that results state as their device, and the pixel budget."""
+
+    ae_title: str
+    most_samples: int
+
+
 class Execution:
     """Runs claimed jobs with networks that stay loaded."""
 
     def __init__(
-        self, database: Database, archive: Archive, catalog: Catalog, queue: JobQueue, ae_title: str
+        self, database: Database, archive: Archive, catalog: Catalog, queue: JobQueue, station: Station
     ) -> None:
-        """Read instances from `archive`; results state `ae_title` as the device that made them."""
+        """Read instances from `archive`, of no more samples than the station allows."""
         self._database = database
         self._archive = archive
         self._catalog = catalog
         self._queue = queue
-        self._device = NodeDevice(ae_title, version("radnode"))
+        self._most_samples = station.most_samples
+        self._device = NodeDevice(station.ae_title, version("radnode"))
         self._networks: dict[str, Network] = {}
 
     def warm_up(self, model: str) -> None:
@@ -89,11 +100,13 @@ class Execution:
             return session.get_one(Job, claim.job_id, options=options)
 
     def _read(self, job: Job) -> dict[str, list[Dataset]]:
-        """Return the job's instances by the input they belong to."""
+        """Return the job's instances by the input they belong to, before anything of them is decoded."""
         inputs: dict[str, list[Dataset]] = defaultdict(list)
+        budget = PixelBudget(self._most_samples)
         for entry in job.inputs:
             source = self._archive.read(entry.instance.path)
             _check_patient(source)
+            budget.spend(source)
             inputs[entry.role].append(source)
         return inputs
 

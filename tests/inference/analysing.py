@@ -18,7 +18,7 @@ from node.archive import AnnouncedInstance, Archive
 from node.catalog import Catalog
 from node.database import Job, Result
 from node.delivery.outbox import Outbox
-from node.inference.execution import Execution
+from node.inference.execution import Execution, Station
 from node.settings import Rule
 from node.studies.assembly import Assembly
 
@@ -70,7 +70,7 @@ class Analysing:
         return Outbox(self.side.database, self.archive, settings, self.side.clock, random.Random(1))
 
 
-def analysing(folder: Path, model: Path | None = None) -> Analysing:
+def analysing(folder: Path, model: Path | None = None, most_samples: int = 10**9) -> Analysing:
     """Return a node whose only rule runs the site's model, or that in the folder `model`, on MR series."""
     model = model or write_site_model(folder / "models")
     side = gathering(folder, rules=())
@@ -79,7 +79,8 @@ def analysing(folder: Path, model: Path | None = None) -> Analysing:
     catalog = Catalog([model.parent])
     side = replace(side, settings=settings, assembly=Assembly(side.database, settings, catalog, side.clock))
     archive = Archive(folder)
-    return Analysing(side, archive, Execution(side.database, archive, catalog, side.queue, "RADNODE"), folder)
+    execution = Execution(side.database, archive, catalog, side.queue, Station("RADNODE", most_samples))
+    return Analysing(side, archive, execution, folder)
 
 
 def documents(result: Dataset) -> set[str]:
