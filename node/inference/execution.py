@@ -111,7 +111,7 @@ class Execution:
         return inputs
 
     def _encode(self, job: Job, inputs: Inputs, analysis: Analysis) -> tuple[ResultObject, ...]:
-        """Encode the findings and check that every object belongs to the study it came from."""
+        """Encode the findings and check that every object belongs to the instances as they lie on disk by now."""
         volume = analysis.image if isinstance(analysis.image, Volume) else None
         request = ResultRequest(
             sources=tuple(inputs[analysis.role]),
@@ -130,9 +130,9 @@ class Execution:
             replaces=earlier_reports(job),
         )
         results = encode_results(request)
-        everything = [source for sources in inputs.values() for source in sources]
+        on_disk = [self._archive.read(entry.instance.path, pixels=False) for entry in job.inputs]
         written = [dcmread(BytesIO(result.encoded), stop_before_pixels=True) for result in results]
-        check_results(written, everything, job.study.identity, request.replaces)
+        check_results(written, on_disk, job.study.identity, request.replaces)
         return results
 
     def _store(self, result: ResultObject) -> StoredResult:

@@ -109,6 +109,39 @@ def test_images_within_the_pixel_budget_are_analysed(tmp_path: Path) -> None:
     assert node.analyse(*datasets).state is JobState.DONE
 
 
+EXCHANGING = """
+
+def interpret(prediction, volume):
+    import pathlib
+    import pydicom
+
+    place = pathlib.Path(pathlib.Path(__file__).with_name("exchange").read_text())
+    source = pydicom.dcmread(place)
+    source.PatientID = "SOMEONE-ELSE"
+    place.chmod(0o600)
+    source.save_as(place)
+    return Interpretation()
+"""
+
+
+def test_an_image_that_is_exchanged_while_it_is_analysed_holds_the_study_and_nothing_is_kept(tmp_path: Path) -> None:
+    model = write_site_model(tmp_path / "models")
+    with (model / "preprocess.py").open("a") as code:
+        code.write(EXCHANGING)
+    node = analysing(tmp_path, model)
+    datasets = mr_study(slices=4)
+    node.bring(*datasets)
+    node.side.complete(60)
+    (model / "exchange").write_text(str(next((tmp_path / "instances").rglob("*.dcm"))))
+    failed = node.run()
+    study = describe_study(node.side.database, datasets[0].StudyInstanceUID)
+    assert (failed.state, study.study.state) == (JobState.FAILED, "held")
+    assert "PatientID" in study.study.reason
+    assert "SOMEONE" not in study.study.reason
+    assert list((tmp_path / "results").rglob("*.dcm")) == []
+    assert "study held" in {event.name for event in study.events}
+
+
 @pytest.mark.parametrize("keyword", ["Rows", "Columns", "SamplesPerPixel", "NumberOfFrames"])
 def test_every_factor_of_the_pixel_budget_counts(keyword: str) -> None:
     (dataset,) = mr_study(slices=1)

@@ -1,5 +1,6 @@
 """Claims, leases, fence tokens, and what becomes of a study as its jobs end."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,24 @@ def test_a_silent_worker_loses_its_job_and_its_late_result_is_discarded(side: Ga
     side.queue.finish(second, [A_RESULT])
     with side.database.reading() as session:
         assert len(session.scalars(select(Result)).all()) == 1
+
+
+@pytest.mark.parametrize("years", [-10, 10])
+def test_a_wall_clock_that_jumps_takes_no_job_and_ends_no_lease(side: Gathering, years: int) -> None:
+    claim = claimed(side)
+    side.clock.jump(timedelta(days=365 * years))
+    assert side.queue.claim("worker-2") is None
+    side.queue.renew(claim)
+    side.clock.pass_seconds(31)
+    assert claimed(side, "worker-2").job_id == claim.job_id
+
+
+@pytest.mark.parametrize("years", [-10, 10])
+def test_a_wall_clock_that_jumps_completes_no_study_early_or_late(side: Gathering, years: int) -> None:
+    side.bring(received(2, StudyInstanceUID="1.2.9", SeriesInstanceUID="1.2.9.1"))
+    side.clock.jump(timedelta(days=365 * years))
+    assert side.complete(1.9) == 0
+    assert side.complete(0.2) == 1
 
 
 def test_a_lease_of_an_earlier_boot_is_void(side: Gathering) -> None:
