@@ -13,11 +13,12 @@ from rows import LUNG_RULE, Gathering, gathering, received
 from sqlalchemy import select
 
 from node.catalog import Catalog
-from node.database import Job
+from node.database import Job, JobInput
 from node.errors import LeaseLost
 from node.jobs.queue import Claim, StoredResult
 from node.states import JobState
 from node.studies.assembly import Assembly
+from node.studies.succession import find_predecessor
 from node.vocabulary import ReceivedInstance
 
 SERIES_INPUT = '[input.image]\nlevel = "series"\nmodality = ["CT"]\n\n[output.right_lung]'
@@ -114,6 +115,27 @@ def test_the_same_images_under_a_new_model_replace_the_results_of_the_old(side: 
     first, second = jobs(side)
     assert first.model_sha256 != second.model_sha256
     assert second.predecessor_id == first.id
+
+
+def done(number: int, *instance_ids: int, model: str = "ct_any_series") -> Job:
+    return Job(id=number, model=model, inputs=[JobInput(instance_id=instance_id) for instance_id in instance_ids])
+
+
+@pytest.mark.parametrize(
+    ("outdated", "expected"),
+    [
+        ([], None),
+        ([done(1, 7, 8)], None),
+        ([done(1, 1, 2, model="ct_other_model")], None),
+        ([done(1, 1, 2, 3), done(2, 3, 9)], 1),
+        ([done(1, 1, 2), done(2, 1, 2)], 2),
+        ([done(1)], None),
+    ],
+)
+def test_what_is_replaced_is_the_latest_job_of_the_model_that_saw_most_of_the_same_images(
+    outdated: list[Job], expected: int | None
+) -> None:
+    assert find_predecessor("ct_any_series", [1, 2, 3, 4], outdated) == expected
 
 
 @pytest.mark.parametrize("is_running", [False, True])
