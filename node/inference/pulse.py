@@ -32,6 +32,7 @@ class PulseMonitor:
         os.set_blocking(self._near_end, False)
         self._heard_at = time.monotonic()
         self.has_beaten = False
+        self._is_closed = False
 
     def listen(self) -> None:
         """Leave the far end to the worker, which has it by now."""
@@ -45,5 +46,7 @@ class PulseMonitor:
         return time.monotonic() - self._heard_at
 
     def close(self) -> None:
-        """Forget a worker that has ended."""
-        os.close(self._near_end)
+        """Forget a worker that has ended; closing twice changes nothing."""
+        if not self._is_closed:
+            os.close(self._near_end)
+            self._is_closed = True

@@ -91,6 +91,7 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait()
+            child.pulse.close()
         self._queue.interrupt()
 
     def _end_if_silent(self, child: _Child) -> None:
