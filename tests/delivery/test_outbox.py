@@ -149,7 +149,7 @@ def test_a_day_without_the_destination_loses_nothing_and_delays_no_other(scene: 
 
     clock, database = scene.side.clock, scene.side.database
     with scp(count) as other:
-        outbox = scene.outbox_to({"PACS": peer(closed_port), "OTHER": peer(other)}, attempts=20)
+        outbox = scene.outbox_to({"PACS": peer(closed_port), "OTHER": peer(other)}, attempts=5)
         for watch in range(8):
             for _ in range(3):
                 clock.pass_seconds(3600)
