@@ -144,20 +144,20 @@ def scp(
 
 
 @contextmanager
-def rejecting_peer(rejection: tuple[int, int, int]) -> Iterator[int]:
-    """Answer every association request with A-ASSOCIATE-RJ (result, source, reason); give the port."""
+def replying_peer(reply: bytes) -> Iterator[int]:
+    """Answer every association request with these bytes; give the port."""
 
-    def reject(server: socket.socket) -> None:
+    def answer(server: socket.socket) -> None:
         with suppress(OSError):
             while True:
                 connection, _ = server.accept()
                 with connection:
                     connection.recv(65536)
-                    connection.sendall(bytes([3, 0, 0, 0, 0, 4, 0, *rejection]))
+                    connection.sendall(reply)
                     connection.recv(1)  # until the other side has closed
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=reject, args=(server,), daemon=True)
+        thread = threading.Thread(target=answer, args=(server,), daemon=True)
         thread.start()
         try:
             yield server.getsockname()[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from builders import chest_dx, shaded_picture
-from delivery.parcels import Scene, encoded, peer, rejecting_peer, scp
+from delivery.parcels import Scene, encoded, peer, replying_peer, scp
 from pydicom import dcmread, uid
 from pynetdicom import AllStoragePresentationContexts, evt
 from pynetdicom.presentation import build_context
@@ -122,7 +122,7 @@ REJECTIONS = [(1, 1, 3), (1, 1, 7), (2, 3, 1), (2, 3, 2)]
 def test_a_rejected_association_is_waited_out_and_its_three_numbers_are_shown(
     scene: Scene, rejection: tuple[int, int, int]
 ) -> None:
-    with rejecting_peer(rejection) as port:
+    with replying_peer(bytes([3, 0, 0, 0, 0, 4, 0, *rejection])) as port:  # A-ASSOCIATE-RJ, PS3.8 9.3.4
         scene.outbox(port, attempts=1).send_due("PACS")
     assert scene.states() == {DeliveryState.RETRYING}
     assert "rejected ({},{},{}: ".format(*rejection) in list_deliveries(scene.side.database)[0].answer
