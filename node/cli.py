@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import threading
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import click
@@ -98,17 +98,19 @@ def init(folder: Path) -> None:
 )
 def serve(config: Path, log_format: str) -> None:
     """Receive, analyse and send back until SIGTERM or Ctrl-C; what is open may finish then."""
-    from node.service import Node
+    from node.service import Node, forbid_decoding
 
     os.environ[LOG_FORMAT_VARIABLE] = log_format  # the workers inherit it
     configure_logs()
+    forbid_decoding()
     node = Node(config, load_settings(config), SystemClock())
-    ended = threading.Event()
+    # A queue, not an Event: a handler may come while this thread holds the lock of what it waits on.
+    told_to_end: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda which, _: told_to_end.put(which))
     node.start()
     try:
-        ended.wait()
+        told_to_end.get()
     finally:
         node.stop()
 

@@ -42,6 +42,7 @@ RadnodeError
   DeliveryError
     DeliveryRefused    the destination will never take this object
     DeliveryDelayed    the destination did not take it now
+      PeerUnreachable  there is no association with it at all
   TrainingDataError    a data folder is not laid out as expected
 """
 
@@ -218,6 +219,10 @@ class DeliveryRefused(DeliveryError):
 
 class DeliveryDelayed(DeliveryError):
     """The destination did not take the object now; it will be tried again."""
+
+
+class PeerUnreachable(DeliveryDelayed):
+    """There is no association with the destination: no fault of the object's, however often it is tried."""
 
 
 class TrainingDataError(RadnodeError):

@@ -6,7 +6,11 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import AllTransferSyntaxes
 
 from node.archive import Archive
 from node.archive.lock import lock_folder
@@ -52,7 +56,7 @@ class Node:
         outbox = Outbox(self._database, self._archive, settings, clock, random.Random())
         self._couriers = Couriers(outbox)
         retention = Retention(self._database, self._archive, clock, settings.archive.keep_days)
-        self._supervisor = Supervisor(config, settings.workers.count, self._queue)
+        self._supervisor = Supervisor(config, settings, self._queue)
         self._listener = Listener(_listener_settings(settings), self._archive, self._index)
         self._loops = [
             Loop("ends of associations", self._index.record_ends, TICK_SECONDS),
@@ -71,7 +75,7 @@ class Node:
         """Mend what an earlier run left behind, start the workers, and only then listen."""
         self._archive.sweep_incoming()
         self._index.close_stale_associations()
-        self._queue.release()  # so that no worker of an earlier run ends a job while files and rows are compared
+        self._queue.interrupt()  # so that no worker of an earlier run ends a job while files and rows are compared
         self._reconciliation.run()
         models = self._catalog.models
         self._queue.adopt_models({name: model.identity.sha256 for name, model in models.items()})
@@ -122,6 +126,15 @@ class Loop:
             except Exception as error:  # noqa: BLE001 - the loop must outlive whatever one study brings
                 log_failure(logger, "step failed", error, loop=self._name)
                 self._stopping.wait(1.0)
+
+
+def forbid_decoding() -> None:
+    """From now on decode no compressed pixels in this process: codecs run in workers, which are confined."""
+    for syntax in AllTransferSyntaxes:
+        with suppress(NotImplementedError):  # one that has no pixels
+            decoder = get_decoder(syntax)
+            for plugin in decoder.available_plugins:
+                decoder.remove_plugin(plugin)
 
 
 def _listener_settings(settings: Settings) -> ListenerSettings:

@@ -144,10 +144,12 @@ class GatheringSection(_Section):
 
 
 class WorkersSection(_Section):
-    """How many workers run, and how long they may take."""
+    """How many workers run, what they may take, and how long."""
 
     count: Count = 1
     threads: Annotated[int, Field(ge=0)] = 0
+    memory_mb: Annotated[int, Field(ge=0)] = 0
+    confined: bool = True
     lease_seconds: Seconds = 30.0
     deadline_seconds: Seconds = 300.0
     attempts: Count = 3

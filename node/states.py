@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from node.errors import IllegalMove
 
@@ -76,16 +78,16 @@ DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
     _D.DEAD: frozenset({_D.PENDING}),
 }
 
+_MOVES: dict[type[State], Mapping[Any, frozenset[Any]]] = {
+    StudyState: STUDY_MOVES,
+    JobState: JOB_MOVES,
+    DeliveryState: DELIVERY_MOVES,
+}
+
 
 def moves_from(state: State) -> frozenset[State]:
     """Return where a thing in this state may go."""
-    match state:
-        case StudyState():
-            return frozenset(STUDY_MOVES[state])
-        case JobState():
-            return frozenset(JOB_MOVES[state])
-        case DeliveryState():
-            return frozenset(DELIVERY_MOVES[state])
+    return _MOVES[type(state)][state]
 
 
 def check_move(current: State, new: State) -> None:

@@ -254,6 +254,16 @@ class ReceivedInstance:
     header: Dataset
 
 
+@dataclass(frozen=True)
+class EarlierReport:
+    """A structured report of an earlier revision of a study, which a new report of the same model replaces."""
+
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+
+
 class Admission(StrEnum):
     """What the index made of an instance: the first of its UID, a repeat, or a result of our own."""
 

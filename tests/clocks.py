@@ -23,6 +23,10 @@ class ManualClock:
         self._now += timedelta(seconds=seconds)
         self._seconds += seconds
 
+    def jump(self, by: timedelta) -> None:
+        """Set the wall clock, and it alone, forward or back."""
+        self._now += by
+
     def reboot(self) -> None:
         self.boot_id += "'"
         self._seconds = 1.0

@@ -43,6 +43,20 @@ def prepare(image):
     return _prepare(image)
 '''
 
+FAILING_PREPARE = '''
+
+_prepare = prepare
+
+
+def prepare(image):
+    """Crash as a codec or a network might."""
+    import os
+
+    if image.pixels.mean() < 0.05:
+        os.abort()
+    return _prepare(image)
+'''
+
 
 @dataclass
 class ServedNode:
@@ -121,6 +135,16 @@ def hanging_model(folder: Path) -> Path:
     preprocess = model / "preprocess.py"
     preprocess.write_text(preprocess.read_text() + HANGING_PREPARE)
     (model / "hang").touch()
+    return model
+
+
+def failing_model(folder: Path) -> Path:
+    """Add a model folder that takes its whole process down where a picture is as good as black; return it."""
+    model = copy_model("chest_dx_lungs", folder / "models" / "chest_dx_failing")
+    card = model / "model.toml"
+    card.write_text(card.read_text().replace('name = "chest_dx_lungs"', 'name = "chest_dx_failing"'))
+    preprocess = model / "preprocess.py"
+    preprocess.write_text(preprocess.read_text() + FAILING_PREPARE)
     return model
 
 

@@ -100,6 +100,29 @@ def test_building_the_whole_node_process_loads_no_inference_library() -> None:
     assert run_python(code).strip() == ""
 
 
+def test_the_node_process_has_no_code_that_decodes_pixels() -> None:
+    code = "import sys, node.cli, node.service; print(*sorted(n for n in sys.modules if n.startswith('node.imaging.')))"
+    loaded = {name.rsplit(".")[-1] for name in run_python(code).split()}
+    decoding = {path.stem for path in NODE.rglob("*.py") if "pydicom.pixels" in set(pixel_imports(path))}
+    assert "decoding" in decoding
+    assert loaded & decoding == set()
+
+
+def pixel_imports(path: Path) -> Iterator[str]:
+    """Yield the libraries that decode among the imports of a module of imaging."""
+    if package_of(path) == "imaging":
+        yield from (".".join(name.split(".")[:2]) for name in imports_of(path))
+
+
+def test_a_serving_node_cannot_decode_even_by_mistake() -> None:
+    code = (
+        "from pydicom.pixels.decoders.base import get_decoder; from pydicom.uid import JPEG2000, JPEGBaseline8Bit;"
+        "from node.service import forbid_decoding; before = bool(get_decoder(JPEG2000).available_plugins);"
+        "forbid_decoding(); print(before, *(get_decoder(s).available_plugins for s in (JPEG2000, JPEGBaseline8Bit)))"
+    )
+    assert run_python(code).strip() == "True () ()"
+
+
 def test_nothing_in_node_names_a_model() -> None:
     models = {path.parent.name for path in (REPOSITORY / "models").glob("*/model.toml")}
     assert models

@@ -52,6 +52,12 @@ def test_stopping_waits_longer_than_associations_jobs_and_the_delivery_at_hand_m
     assert service()["KillMode"] == "mixed"
 
 
+def test_workers_may_confine_themselves() -> None:
+    allowed = re.findall(r"^SystemCallFilter=(?!~)(.+)$", UNIT.read_text(), re.MULTILINE)
+    calls = {"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp"}
+    assert calls <= {call for line in allowed for call in line.split()}
+
+
 def test_the_command_is_one_that_radnode_understands() -> None:
     words = service()["ExecStart"].split()
     assert words[:2] == ["/opt/radnode/bin/radnode", "serve"]

@@ -39,6 +39,7 @@ class EventName(StrEnum):
     JOB_REFUSED = "job refused"
     IDENTITY_DOUBTED = "identity doubted"
     JOB_ATTEMPT_FAILED = "job attempt failed"
+    JOB_INTERRUPTED = "job interrupted"
     JOB_FAILED = "job failed"
     JOB_CANCELLED = "job cancelled"
     DELIVERY_QUEUED = "delivery queued"
@@ -47,6 +48,11 @@ class EventName(StrEnum):
     DELIVERY_DEAD = "delivery dead"
     DELIVERY_RESENT = "delivery resent"
 
+
+# Those that a person has to look at: the log has them as errors, so that a monitor can raise the alarm.
+ALERTS = frozenset(
+    {EventName.INSTANCE_CONFLICT, EventName.STUDY_HELD, EventName.JOB_FAILED, EventName.DELIVERY_DEAD}
+)
 
 Subject = Association | Study | Job | Delivery
 
@@ -73,7 +79,8 @@ def record_event(
     session.add(event)
     session.info.setdefault(RECORDED, []).append(name)
     faults.reach(name)
-    logger.info(str(name), extra={"fields": _fields(event)})
+    level = logging.ERROR if name in ALERTS else logging.INFO
+    logger.log(level, str(name), extra={"fields": _fields(event)})
 
 
 def _fields(event: Event) -> dict[str, Any]:

@@ -196,7 +196,9 @@ class Sender(Table):
 class Job(Table):
     """One model to run on some instances; `token` fences off a worker whose lease ran out.
 
-    Jobs go by `priority`, the lowest first, then by `virtual_time`, which makes senders take turns.
+    Jobs go by `priority`, the lowest first, then by `virtual_time`, which makes senders take turns. The
+    reports of `predecessor`, a job of an earlier revision, are replaced by those of this one.
+    `interruptions` counts how often the node went down while it ran, which is no fault of the job's.
     """
 
     __tablename__ = "jobs"
@@ -207,6 +209,7 @@ class Job(Table):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    predecessor_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
     revision: Mapped[int]
     sender: Mapped[str]
     priority: Mapped[int] = mapped_column(default=0)
@@ -218,6 +221,7 @@ class Job(Table):
     state: Mapped[JobState]
     reason: Mapped[str] = mapped_column(default="")
     attempts: Mapped[int] = mapped_column(default=0)
+    interruptions: Mapped[int] = mapped_column(default=0, server_default="0")
     worker: Mapped[str] = mapped_column(default="")
     token: Mapped[str] = mapped_column(default="")
     lease_boot_id: Mapped[str] = mapped_column(default="")
@@ -226,6 +230,7 @@ class Job(Table):
     finished_at: Mapped[datetime | None]
 
     study: Mapped[Study] = relationship(back_populates="jobs")
+    predecessor: Mapped[Job | None] = relationship(remote_side="Job.id")
     inputs: Mapped[list[JobInput]] = relationship(back_populates="job", order_by="JobInput.id")
     results: Mapped[list[Result]] = relationship(back_populates="job", order_by="Result.id")
     embedding: Mapped[Embedding | None] = relationship(back_populates="job")

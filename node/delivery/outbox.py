@@ -13,7 +13,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from node import faults
@@ -23,20 +23,26 @@ from node.database import Database, Delivery, EventName, Job, Result, Study, rec
 from node.delivery.destinations import paused_destinations
 from node.delivery.patience import Breaker, wait_seconds
 from node.delivery.scu import Fate, StoreAnswer, classify, echo, send_instances
-from node.errors import ArchiveError, DeliveryDelayed, DeliveryRefused, IdentityMismatch
+from node.errors import ArchiveError, DeliveryDelayed, DeliveryRefused, IdentityMismatch, PeerUnreachable
 from node.faults import FaultPoint
 from node.jobs.progress import STOPPED, derive_progress, hold_study
 from node.logs import log_failure
 from node.results.identity import check_identity
+from node.results.predecessors import earlier_reports
 from node.settings import Peer, Settings
 from node.states import DeliveryState
-from node.vocabulary import StudyIdentity
+from node.vocabulary import EarlierReport, StudyIdentity
 
 logger = logging.getLogger("radnode.delivery")
 
 BATCH = 50  # objects sent over one association before the outbox looks again
 
 _WAITING = (DeliveryState.PENDING, DeliveryState.RETRYING)
+_EVENTS = {
+    DeliveryState.SENT: EventName.DELIVERY_SENT,
+    DeliveryState.RETRYING: EventName.DELIVERY_DELAYED,
+    DeliveryState.DEAD: EventName.DELIVERY_DEAD,
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,15 @@ class _Parcel:
     sibling_paths: tuple[str, ...]
     source_paths: tuple[str, ...]
     recorded: StudyIdentity
+    replaces: tuple[EarlierReport, ...]
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of trying to send a parcel, for its row, and the peer's status, if there was one."""
+
+    text: str
+    status: str = ""
 
 
 class _Headers:
@@ -107,7 +122,7 @@ class Outbox:
         peer = self._settings.peers.get(peer_name)
         if peer is None:
             for parcel in parcels:
-                self._bury(parcel, _unknown_peer(peer_name))
+                self._bury(parcel, _Outcome(_unknown_peer(peer_name)))
         elif parcels:
             headers = _Headers(self._archive)
             self._send(peer_name, peer, [parcel for parcel in parcels if self._is_safe(parcel, headers)])
@@ -154,7 +169,7 @@ class Outbox:
         try:
             result = self._archive.read(parcel.result_path)
             siblings, sources = headers.of(parcel.sibling_paths), headers.of(parcel.source_paths)
-            check_identity(result, sources, parcel.recorded, siblings)
+            check_identity(result, sources, parcel.recorded, siblings, parcel.replaces)
         except (IdentityMismatch, ArchiveError, FileNotFoundError, InvalidDicomError) as error:
             self._hold(parcel, str(error))
             return False
@@ -175,18 +190,26 @@ class Outbox:
                 for answer in answers:
                     faults.reach(FaultPoint.DELIVERY_ANSWERED)
                     self._note(waiting.pop(answer.path), answer)
-                    if self._stopping.is_set():
+                    if self._stopping.is_set() or self._is_stopped(list(waiting.values())):
                         return
         except DeliveryDelayed as delay:
             self.note_failure(peer_name)
+            on_the_wire = [] if isinstance(delay, PeerUnreachable) else list(waiting.values())[:1]
             for parcel in waiting.values():
-                self._delay(parcel, str(delay))
+                self._delay(parcel, _Outcome(str(delay)), is_attempt=parcel in on_the_wire)
         except Exception as error:  # noqa: BLE001 - what cannot be sent is on its row, the others go on
             self.note_failure(peer_name)
             for parcel in waiting.values():
                 self._note_fault(parcel, error)
         else:
             self._note_reached(peer_name)
+
+    def _is_stopped(self, parcels: Sequence[_Parcel]) -> bool:
+        """Tell whether a person, or a second patient, has stopped a study whose results are about to go."""
+        ids = [parcel.delivery_id for parcel in parcels]
+        with self._database.reading() as session:
+            going = _of_running_studies(select(func.count(Delivery.id))).where(Delivery.id.in_(ids))
+            return bool(session.scalar(going) != len(ids))
 
     def _probe(self, peer_name: str, peer: Peer) -> None:
         """Ask a peer that failed whether it is back, when nothing is due that would show it."""
@@ -216,64 +239,64 @@ class Outbox:
         logger.info("destination is back", extra={"fields": {"destination": peer_name}})
 
     def _note(self, parcel: _Parcel, answer: StoreAnswer) -> None:
+        outcome = _Outcome(answer.text, f"{answer.status:04X}")
         match classify(answer.status):
             case Fate.SENT:
-                self._finish(parcel, answer.text)
+                self._finish(parcel, outcome)
             case Fate.DEAD:
-                self._bury(parcel, answer.text)
+                self._bury(parcel, outcome)
             case Fate.RETRY:
-                self._delay(parcel, answer.text)
+                self._delay(parcel, outcome)
 
-    def _finish(self, parcel: _Parcel, answer: str) -> None:
+    def _finish(self, parcel: _Parcel, outcome: _Outcome) -> None:
         with self._database.writing() as session:
             delivery = session.get_one(Delivery, parcel.delivery_id)
             delivery.attempts += 1
             delivery.sent_at = self._clock.now()
-            self._move(session, delivery, DeliveryState.SENT, answer)
-            self._event(session, EventName.DELIVERY_SENT, delivery)
+            self._move(session, delivery, DeliveryState.SENT, outcome)
 
-    def _delay(self, parcel: _Parcel, answer: str) -> None:
-        """Try again later, or give up after the attempts allowed."""
+    def _delay(self, parcel: _Parcel, outcome: _Outcome, is_attempt: bool = True) -> None:
+        """Try again later, or give up after the attempts allowed.
+
+        What was not even tried, as its destination is down, waits as long as that takes.
+        """
         limits = self._settings.delivery
+        failures = self._breaker(self._settings.peer_name(parcel.destination)).failures
         with self._database.writing() as session:
             delivery = session.get_one(Delivery, parcel.delivery_id)
-            delivery.attempts += 1
+            delivery.attempts += is_attempt
             if delivery.attempts >= limits.attempts:
-                self._move(session, delivery, DeliveryState.DEAD, answer)
-                self._event(session, EventName.DELIVERY_DEAD, delivery)
+                self._move(session, delivery, DeliveryState.DEAD, outcome)
                 return
-            seconds = wait_seconds(limits, delivery.attempts, self._jitter)
+            seconds = wait_seconds(limits, delivery.attempts if is_attempt else failures, self._jitter)
             delivery.due_at = self._clock.now() + timedelta(seconds=seconds)
-            self._move(session, delivery, DeliveryState.RETRYING, answer)
-            self._event(session, EventName.DELIVERY_DELAYED, delivery)
+            self._move(session, delivery, DeliveryState.RETRYING, outcome)
 
     def _note_fault(self, parcel: _Parcel, error: Exception) -> None:
         log_failure(logger, "delivery failed", error, delivery=parcel.delivery_id)
-        self._delay(parcel, f"radnode failed ({type(error).__name__}); see its log")
+        self._delay(parcel, _Outcome(f"radnode failed ({type(error).__name__}); see its log"))
 
-    def _bury(self, parcel: _Parcel, answer: str) -> None:
+    def _bury(self, parcel: _Parcel, outcome: _Outcome) -> None:
         """Give up on a delivery that can never succeed as things are."""
         with self._database.writing() as session:
             delivery = session.get_one(Delivery, parcel.delivery_id)
             delivery.attempts += 1
-            self._move(session, delivery, DeliveryState.DEAD, answer)
-            self._event(session, EventName.DELIVERY_DEAD, delivery)
+            self._move(session, delivery, DeliveryState.DEAD, outcome)
 
     def _hold(self, parcel: _Parcel, reason: str) -> None:
         with self._database.writing() as session:
             delivery = session.get_one(Delivery, parcel.delivery_id)
-            self._move(session, delivery, DeliveryState.DEAD, reason)
-            self._event(session, EventName.DELIVERY_DEAD, delivery)
+            self._move(session, delivery, DeliveryState.DEAD, _Outcome(reason))
             hold_study(session, self._clock, delivery.result.job.study, reason)
 
-    def _move(self, session: Session, delivery: Delivery, state: DeliveryState, answer: str) -> None:
+    def _move(self, session: Session, delivery: Delivery, state: DeliveryState, outcome: _Outcome) -> None:
+        """Let a delivery and its study be where they are now, and tell; a peer's comment stays out of the log."""
         delivery.move(state)
-        delivery.answer = answer
+        delivery.answer = outcome.text
         derive_progress(session, delivery.result.job.study)
-
-    def _event(self, session: Session, name: EventName, delivery: Delivery) -> None:
-        fields = {"destination": delivery.destination, "attempt": delivery.attempts}
-        record_event(session, self._clock.now(), name, delivery, **fields)
+        detail = {"destination": delivery.destination, "attempt": delivery.attempts}
+        status = {"status": outcome.status} if outcome.status else {}
+        record_event(session, self._clock.now(), _EVENTS[state], delivery, **detail, **status)
 
 
 def resend(database: Database, clock: Clock, delivery_ids: Sequence[int]) -> int:
@@ -307,6 +330,7 @@ def _parcel(delivery: Delivery) -> _Parcel:
         sibling_paths=tuple(result.path for result in job.results if result is not delivery.result),
         source_paths=tuple(entry.instance.path for entry in job.inputs),
         recorded=job.study.identity,
+        replaces=earlier_reports(job),
     )
 
 

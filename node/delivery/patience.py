@@ -30,6 +30,11 @@ class Breaker:
         self._not_before_seconds = 0.0
 
     @property
+    def failures(self) -> int:
+        """Return how many attempts to reach the destination failed in a row."""
+        return self._failures
+
+    @property
     def is_failing(self) -> bool:
         """Tell whether the last attempt to reach the destination failed."""
         return self._failures > 0

@@ -14,7 +14,7 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
-from node.errors import DeliveryDelayed, DeliveryRefused
+from node.errors import DeliveryRefused, PeerUnreachable
 from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, PeerAddress
 
 
@@ -102,15 +102,22 @@ def associate(
 ) -> Iterator[Association]:
     """Give an established association; it is released at the end, or aborted after an error.
 
-    Raises DeliveryDelayed when the peer cannot be reached or refuses the association,
+    Raises PeerUnreachable when the peer cannot be reached or refuses the association,
     DeliveryRefused when it accepts none of the contexts.
     """
     try:
         association = requestor.associate(peer.host, peer.port, list(contexts), ae_title=peer.ae_title)
     except OSError as error:
-        raise DeliveryDelayed(f"{_name(peer)}: {error.strerror or error}") from error
-    if not association.is_established:
-        raise _refusal(association, peer)
+        raise PeerUnreachable(f"{_name(peer)}: {error.strerror or error}") from error
+    try:
+        if not association.is_established:
+            raise _refusal(association, peer)
+        yield from _ended_well(association)
+    finally:
+        _close_connection(association)
+
+
+def _ended_well(association: Association) -> Iterator[Association]:
     try:
         yield association
     except GeneratorExit:  # enough has been sent, and every answer to it is in hand
@@ -122,18 +129,29 @@ def associate(
     association.release()
 
 
-def _refusal(association: Association, peer: PeerAddress) -> DeliveryDelayed | DeliveryRefused:
+def _close_connection(association: Association) -> None:
+    """Close the connection for good: after an answer that is garbled pynetdicom takes it for closed."""
+    transport = association.dul.socket
+    opened = None if transport is None else transport.socket
+    if opened is not None:
+        opened.close()
+
+
+def _refusal(association: Association, peer: PeerAddress) -> PeerUnreachable | DeliveryRefused:
     """Return the error that says why an association did not come about."""
     answer = association.acceptor.primitive
     if association.is_rejected and answer is not None:
-        return DeliveryDelayed(f"{_name(peer)}: association rejected ({answer.reason_str}); check both AE titles there")
+        numbers = f"{answer.result},{answer.result_source},{answer.diagnostic}"
+        return PeerUnreachable(
+            f"{_name(peer)}: association rejected ({numbers}: {answer.reason_str}); check both AE titles there"
+        )
     if isinstance(association.dul.socket, PromptSocket) and association.dul.socket.has_failed:
-        return DeliveryDelayed(f"{_name(peer)}: no connection; check that it runs, its address and its port")
+        return PeerUnreachable(f"{_name(peer)}: no connection; check that it runs, its address and its port")
     if association.rejected_contexts:
         return DeliveryRefused(f"{_name(peer)}: accepts none of the SOP classes proposed")
     if association.is_aborted:
-        return DeliveryDelayed(f"{_name(peer)}: association request aborted")
-    return DeliveryDelayed(f"{_name(peer)}: no connection or no answer; check address and port")
+        return PeerUnreachable(f"{_name(peer)}: association request aborted")
+    return PeerUnreachable(f"{_name(peer)}: no connection or no answer; check address and port")
 
 
 def _name(peer: PeerAddress) -> str:

@@ -75,10 +75,10 @@ def send_instances(
 
     The data sets go out byte for byte, each in its own transfer syntax. Only where the peer takes an
     Explicit VR Little Endian one in Implicit VR Little Endian alone is it written anew on the way; the
-    file stays as it is. One the peer accepts no context for is answered 0122. Raises DeliveryDelayed
-    when the peer cannot be reached, refuses, falls silent for `timeout_seconds` or breaks off: paths
-    without an answer were not stored for certain and may be sent again. Raises DeliveryRefused for a
-    file that is no DICOM.
+    file stays as it is. One the peer accepts no context for is answered 0122. Raises PeerUnreachable
+    when the peer cannot be reached or refuses, and DeliveryDelayed when it falls silent for
+    `timeout_seconds` or breaks off: paths without an answer were not stored for certain and may be sent
+    again. Raises DeliveryRefused for a file that is no DICOM.
     """
     requestor = Requestor(local_ae_title, timeout_seconds)
     for batch in _batches([_read_head(path) for path in paths]):

@@ -17,6 +17,7 @@ from node.doctor.models import model_checks
 from node.doctor.peers import PeerVisit
 from node.doctor.port import port_checks
 from node.doctor.tls import tls_checks
+from node.doctor.workers import worker_checks
 from node.errors import SettingsError
 from node.settings import Settings, load_settings
 
@@ -46,7 +47,8 @@ class Examination:
         if settings is None:
             return checks
         checks += route_checks(settings) + folder_checks(settings) + database_checks(settings)
-        checks += model_checks(settings) + port_checks(settings) + tls_checks(settings, visit.clock)
+        checks += worker_checks(settings.workers) + model_checks(settings) + port_checks(settings)
+        checks += tls_checks(settings, visit.clock)
         for name in settings.peers:
             checks += PeerVisit(settings, name).checks(visit.is_to_store)
         return checks

@@ -16,6 +16,7 @@ from node.archive import Archive
 from node.catalog import Catalog, Model
 from node.database import Database, Job, JobInput
 from node.errors import IdentityMismatch, StudyRefused
+from node.imaging.budget import PixelBudget
 from node.imaging.volume import Volume
 from node.inference.analysis import Analysis, Gate, Inputs, analyse
 from node.inference.doubts import find_doubts
@@ -24,14 +25,19 @@ from node.jobs.queue import Claim, JobQueue, StoredResult
 from node.results.encode import encode_results
 from node.results.identity import check_results
 from node.results.key_image import picture_of
+from node.results.predecessors import earlier_reports
 from node.results.request import KeyPicture, NodeDevice, ResultObject, ResultRequest
 
 
 @dataclass(frozen=True)
 class Station:
-    """What is the same for every job: the AE title that results state as their device, and whether doubts are noted."""
+    """What is the same for every job: the AE title that results state as their device, the pixel budget, and doubts.
+
+    An image of more than `most_samples` is refused; `doubts_identity` notes estimates that disagree with the header.
+    """
 
     ae_title: str
+    most_samples: int
     doubts_identity: bool = False
 
 
@@ -41,7 +47,7 @@ class Execution:
     def __init__(
         self, database: Database, archive: Archive, catalog: Catalog, queue: JobQueue, station: Station
     ) -> None:
-        """Read instances from `archive`."""
+        """Read instances from `archive`, of no more samples than the station allows."""
         self._database = database
         self._archive = archive
         self._catalog = catalog
@@ -98,20 +104,26 @@ class Execution:
 
     def _load(self, claim: Claim) -> Job:
         with self._database.reading() as session:
-            options = (joinedload(Job.study), joinedload(Job.inputs).joinedload(JobInput.instance))
+            options = (
+                joinedload(Job.study),
+                joinedload(Job.inputs).joinedload(JobInput.instance),
+                joinedload(Job.predecessor).selectinload(Job.results),
+            )
             return session.get_one(Job, claim.job_id, options=options)
 
     def _read(self, job: Job) -> dict[str, list[Dataset]]:
-        """Return the job's instances by the input they belong to."""
+        """Return the job's instances by the input they belong to, before anything of them is decoded."""
         inputs: dict[str, list[Dataset]] = defaultdict(list)
+        budget = PixelBudget(self._station.most_samples)
         for entry in job.inputs:
             source = self._archive.read(entry.instance.path)
             _check_patient(source)
+            budget.spend(source)
             inputs[entry.role].append(source)
         return inputs
 
     def _encode(self, job: Job, inputs: Inputs, analysis: Analysis) -> tuple[ResultObject, ...]:
-        """Encode the findings and check that every object belongs to the study it came from."""
+        """Encode the findings and check that every object belongs to the instances as they lie on disk by now."""
         volume = analysis.image if isinstance(analysis.image, Volume) else None
         request = ResultRequest(
             sources=tuple(inputs[analysis.role]),
@@ -127,11 +139,12 @@ class Execution:
             slice_sources=volume.sources if volume else (),
             grid=volume.grid if volume else None,
             picture=_key_picture(analysis),
+            replaces=earlier_reports(job),
         )
         results = encode_results(request)
-        everything = [source for sources in inputs.values() for source in sources]
+        on_disk = [self._archive.read(entry.instance.path, pixels=False) for entry in job.inputs]
         written = [dcmread(BytesIO(result.encoded), stop_before_pixels=True) for result in results]
-        check_results(written, everything, job.study.identity)
+        check_results(written, on_disk, job.study.identity, request.replaces)
         return results
 
     def _store(self, result: ResultObject) -> StoredResult:

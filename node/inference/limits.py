@@ -1,14 +1,20 @@
-"""How long a worker may take: what its lease allows, and the deadline of the model it runs."""
+"""How much a worker may take: of time by its lease and its model's deadline, of memory, of pixels."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from node.catalog import Catalog
 from node.settings import WorkersSection
 
 _RENEWALS_PER_LEASE = 3
+_SHARE_OF_MEMORY = 0.75  # the rest is the node's, the system's and the file cache's
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+# A sample is in memory as it came, decoded, in the volume with its padding, and as the network's input.
+_BYTES_PER_SAMPLE = 10
 
 
 @dataclass(frozen=True)
@@ -32,3 +38,22 @@ def limits_of(settings: WorkersSection, catalog: Catalog) -> WorkLimits:
         deadline_seconds=settings.deadline_seconds,
         deadlines_of_models={name: seconds for name, seconds in own.items() if seconds is not None},
     )
+
+
+def memory_bytes_of(settings: WorkersSection) -> int:
+    """Return how much memory a worker may take: what node.toml says, or its share of three quarters of all."""
+    if settings.memory_mb:
+        return settings.memory_mb * 1024 * 1024
+    return int(machine_bytes() * _SHARE_OF_MEMORY / settings.count)
+
+
+def most_samples_of(settings: WorkersSection) -> int:
+    """Return how many samples the images of a job may have, so that they fit a worker's memory."""
+    return memory_bytes_of(settings) // _BYTES_PER_SAMPLE
+
+
+def machine_bytes() -> int:
+    """Return the memory of this machine, or of the container we are in."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = _CONTAINER_LIMIT.read_text().strip() if _CONTAINER_LIMIT.exists() else "max"
+    return min(machine, int(limit)) if limit.isdigit() else machine

@@ -1,7 +1,7 @@
 """The worker process: claims jobs one after another and never answers a peer.
 
-Started as `python -m node.inference.worker NODE_TOML NAME NODE_PID`. It ends by itself when the node
-that started it is gone, also when that happened before it could look.
+It is started confined, by `node.inference.confinement`, and ends by itself when the node that started it
+is gone, also when that happened before it could look.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -22,8 +22,9 @@ from node.clock import SystemClock
 from node.database import Database
 from node.errors import DatabaseBusy, LeaseLost
 from node.inference.execution import Execution, Station
-from node.inference.limits import WorkLimits, limits_of
+from node.inference.limits import WorkLimits, limits_of, most_samples_of
 from node.inference.network import use_threads
+from node.inference.pulse import Pulse
 from node.inference.supervisor import DEADLINE_EXIT, FENCED_EXIT
 from node.jobs.queue import Claim, JobQueue
 from node.logs import configure_logs, log_failure
@@ -37,44 +38,56 @@ POLL_SECONDS = 0.05
 GRACE_SECONDS = 2.0
 
 
+@dataclass(frozen=True)
+class Post:
+    """What a worker is to its node: the name it claims under, the node's process, and the pulse it hears."""
+
+    name: str
+    node_pid: int
+    pulse: Pulse
+
+
 class Worker:
     """Claims and runs jobs until it is told to stop or its node is gone."""
 
-    def __init__(self, name: str, node_pid: int, limits: WorkLimits, queue: JobQueue, execution: Execution) -> None:
-        """Claim under `name`, which the node uses to take jobs back when this process dies."""
-        self._name = name
-        self._node_pid = node_pid
+    def __init__(self, post: Post, limits: WorkLimits, queue: JobQueue, execution: Execution) -> None:
+        """Claim under the name of its post, which the node uses to take jobs back when this process dies."""
+        self._post = post
         self._limits = limits
         self._queue = queue
         self._execution = execution
-        self._stopping = threading.Event()
+        self._is_stopping = False
 
     def stop(self) -> None:
-        """Finish the job at hand and claim no other."""
-        self._stopping.set()
+        """Finish the job at hand and claim no other; takes no lock, for a signal may come at any moment."""
+        self._is_stopping = True
 
     def run(self) -> None:
         """Work until stopped."""
-        while not self._stopping.is_set() and os.getppid() == self._node_pid:
+        while not self._is_stopping and os.getppid() == self._post.node_pid:
+            self._post.pulse.beat()
             claim = self._claim()
             if claim is None:
-                self._stopping.wait(POLL_SECONDS)
+                time.sleep(POLL_SECONDS)
             else:
                 self._run_job(claim)
 
     def _claim(self) -> Claim | None:
         try:
-            return self._queue.claim(self._name)
+            return self._queue.claim(self._post.name)
         except DatabaseBusy as busy:
             logger.warning("database busy", extra={"fields": {"reason": str(busy)}})
             return None
 
     def _run_job(self, claim: Claim) -> None:
-        with _Lease(self._queue, claim, self._limits.renewal_seconds, self._limits.deadline_of(claim.model)):
+        with _Lease(self._queue, claim, self._limits, self._post.pulse):
             try:
                 self._execution.run(claim)
             except LeaseLost as lost:
                 _note_lost(claim, lost)
+            except MemoryError as error:
+                log_failure(logger, "job attempt failed", error, job=claim.job_id)
+                self._give_back(claim, f"MemoryError: {error or 'no memory left'}; see memory_mb of [workers]")
             except Exception as error:  # noqa: BLE001 - whatever a network raises costs this job one attempt
                 log_failure(logger, "job attempt failed", error, job=claim.job_id)
                 self._give_back(claim, f"{type(error).__name__}: {error}")
@@ -92,11 +105,12 @@ class _Lease:
     A network that computes or hangs holds the main thread, so only the end of the process frees it.
     """
 
-    def __init__(self, queue: JobQueue, claim: Claim, every_seconds: float, deadline_seconds: float) -> None:
+    def __init__(self, queue: JobQueue, claim: Claim, limits: WorkLimits, pulse: Pulse) -> None:
         self._queue = queue
         self._claim = claim
-        self._every_seconds = every_seconds
-        self._deadline = time.monotonic() + deadline_seconds
+        self._pulse = pulse
+        self._every_seconds = limits.renewal_seconds
+        self._deadline = time.monotonic() + limits.deadline_of(claim.model)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -111,6 +125,7 @@ class _Lease:
         while not self._ended.wait(min(self._every_seconds, max(0.0, self._deadline - time.monotonic()))):
             if time.monotonic() >= self._deadline:
                 self._end_process()
+            self._pulse.beat()
             try:
                 self._queue.renew(self._claim)
             except DatabaseBusy:
@@ -133,7 +148,7 @@ def _note_lost(claim: Claim, lost: LeaseLost) -> None:
     logger.warning("lease lost", extra={"fields": {"job": claim.job_id, "reason": str(lost)}})
 
 
-def main(config: Path, name: str, node_pid: int) -> None:
+def main(config: Path, name: str, node_pid: int, pulse: int) -> None:
     """Build this process's own parts from the same settings as the node's, and work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the node too, which then ends its workers
     settings = load_settings(config)
@@ -145,9 +160,9 @@ def main(config: Path, name: str, node_pid: int) -> None:
     catalog = Catalog([bundled_models(), *settings.node.models])
     lease_seconds, attempts = settings.workers.lease_seconds, settings.workers.attempts
     queue = JobQueue(database, clock, lease_seconds, attempts, wants=_wants(settings))
-    station = Station(settings.node.ae_title, settings.workers.doubt_identity)
+    station = Station(settings.node.ae_title, most_samples_of(settings.workers), settings.workers.doubt_identity)
     execution = Execution(database, archive, catalog, queue, station)
-    worker = Worker(name, node_pid, limits_of(settings.workers, catalog), queue, execution)
+    worker = Worker(Post(name, node_pid, Pulse(pulse)), limits_of(settings.workers, catalog), queue, execution)
     for model in sorted({rule.model for rule in settings.enabled_rules}):
         execution.warm_up(model)
     _end_between_jobs(worker.stop)
@@ -171,7 +186,3 @@ def _end_between_jobs(stop: Callable[[], None]) -> None:
         stop()
 
     signal.signal(signal.SIGTERM, handle)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -28,6 +28,8 @@ from node.jobs.turns import note_claim, take_turn
 from node.states import DeliveryState, JobState
 from node.vocabulary import ModelIdentity
 
+MOST_INTERRUPTIONS = 10
+
 
 @dataclass(frozen=True)
 class JobOrder:
@@ -36,6 +38,7 @@ class JobOrder:
     `inputs` are (role, instance key) in the order the model wants them. `sender` is who sent them; the
     lower the `priority`, the sooner. `inputs_digest` is the SHA-256 over the study UID and the inputs'
     contents; with the model's identity it names the job, so the same order twice is one job.
+    `predecessor_id` is the job whose reports this one's replace.
     """
 
     study_id: int
@@ -46,6 +49,7 @@ class JobOrder:
     model: ModelIdentity
     inputs_digest: str
     destinations: tuple[str, ...]
+    predecessor_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ def add_job(session: Session, clock: Clock, order: JobOrder) -> Job | None:
     job = Job(
         study_id=order.study_id,
         inputs=inputs,
+        predecessor_id=order.predecessor_id,
         sender=order.sender,
         priority=order.priority,
         revision=order.revision,
@@ -113,7 +118,7 @@ def requeue_job(session: Session, clock: Clock, job: Job) -> None:
     The caller derives the study's progress afterwards, as after `cancel_job`.
     """
     job.move(JobState.QUEUED)
-    job.reason, job.attempts, job.finished_at = "", 0, None
+    job.reason, job.attempts, job.interruptions, job.finished_at = "", 0, 0, None
     job.virtual_time = take_turn(session, job.sender)
     record_event(session, clock.now(), EventName.JOB_QUEUED, job, model=job.model)
 
@@ -220,13 +225,24 @@ class JobQueue:
         with self._database.writing() as session:
             self._fail(session, _owned(session, claim), reason)
 
-    def release(self, worker: str | None = None) -> int:
-        """Take the running jobs from a worker known to be dead (None: from all); return how many."""
+    def release(self, worker: str, how: str) -> int:
+        """Take the running jobs from a worker known to have died in this way; return how many."""
         with self._database.writing() as session:
-            query = select(Job).where(Job.state == JobState.RUNNING)
-            jobs = session.scalars(query if worker is None else query.where(Job.worker == worker)).all()
+            jobs = session.scalars(select(Job).where(Job.state == JobState.RUNNING, Job.worker == worker)).all()
             for job in jobs:
-                self._fail(session, job, f"worker {job.worker} died")
+                self._fail(session, job, f"worker {worker} died ({how})")
+            return len(jobs)
+
+    def interrupt(self) -> int:
+        """Take back every running job because the node goes down or did; return how many.
+
+        That costs a job no attempt: it goes on where it was in the queue. One under which the node went down
+        again and again has failed all the same, for it may be the reason.
+        """
+        with self._database.writing() as session:
+            jobs = session.scalars(select(Job).where(Job.state == JobState.RUNNING)).all()
+            for job in jobs:
+                self._interrupt(session, job)
             return len(jobs)
 
     def adopt_models(self, identities: Mapping[str, str]) -> None:
@@ -257,10 +273,24 @@ class JobQueue:
             if not is_this_boot or job.lease_until_seconds < self._clock.boot_seconds():
                 self._fail(session, job, f"worker {job.worker} said nothing until its lease ran out")
 
+    def _interrupt(self, session: Session, job: Job) -> None:
+        job.interruptions += 1
+        if job.interruptions >= MOST_INTERRUPTIONS:
+            self._end(session, job, JobState.FAILED, f"the node went down {job.interruptions} times while it ran")
+            self._event(session, EventName.JOB_FAILED, job, attempt=job.attempts)
+        else:
+            job.move(JobState.QUEUED)
+            job.attempts -= 1
+            job.reason, job.token = "the node went down", ""
+            self._event(session, EventName.JOB_INTERRUPTED, job, interruptions=job.interruptions)
+        derive_progress(session, job.study)
+
     def _fail(self, session: Session, job: Job, reason: str) -> None:
+        """Put a job that failed behind what its sender has queued since, so that it keeps nobody waiting."""
         if job.attempts < self._attempts:
             job.move(JobState.QUEUED)
             job.reason, job.token = reason, ""
+            job.virtual_time = take_turn(session, job.sender)
             self._event(session, EventName.JOB_ATTEMPT_FAILED, job, attempt=job.attempts)
         else:
             self._end(session, job, JobState.FAILED, f"{reason} (attempt {job.attempts}, the last)")

@@ -9,7 +9,8 @@ from pydicom.dataset import Dataset
 
 from node.errors import IdentityMismatch
 from node.results.placement import WHAT_TO_DO, FrameHeaders, check_derived_plane, check_planes
-from node.vocabulary import StudyIdentity, study_identity
+from node.results.predecessors import PREDECESSORS, check_predecessors
+from node.vocabulary import EarlierReport, StudyIdentity, study_identity
 
 # What an error message may not tell, because it ends up in logs.
 PATIENT_ATTRIBUTES = {
@@ -36,19 +37,26 @@ def check_identity(
     sources: Sequence[Dataset],
     recorded: StudyIdentity,
     siblings: Sequence[Dataset] = (),
+    replaces: Sequence[EarlierReport] = (),
 ) -> None:
     """Raise IdentityMismatch unless result, source instances and database row agree on whose study it is.
 
     `siblings` are the other result objects of the job, which the result may refer to. Text is
     compared decoded, so that instances in different character sets can agree. Every instance,
     series and study that the result refers to must be one of the sources or siblings, in that
-    series, study and SOP class. Every frame that states a plane must lie in that of a source it names, and
-    a derived image at the two sources it names.
+    series, study and SOP class; as its predecessors it may name the reports that it `replaces`. Every frame
+    that states a plane must lie in that of a source it names, and a derived image at the two sources it names.
     """
     _check_result(result, _job(sources, (result, *siblings), recorded))
+    check_predecessors(result, replaces)
 
 
-def check_results(results: Sequence[Dataset], sources: Sequence[Dataset], recorded: StudyIdentity) -> None:
+def check_results(
+    results: Sequence[Dataset],
+    sources: Sequence[Dataset],
+    recorded: StudyIdentity,
+    replaces: Sequence[EarlierReport] = (),
+) -> None:
     """Raise IdentityMismatch unless all results of a job pass `check_identity`, each a sibling of the others.
 
     Each source and each result is compared with the row once, so that a derived series of hundreds of
@@ -57,6 +65,7 @@ def check_results(results: Sequence[Dataset], sources: Sequence[Dataset], record
     job = _job(sources, results, recorded)
     for result in results:
         _check_result(result, job)
+        check_predecessors(result, replaces)
 
 
 @dataclass(frozen=True)
@@ -156,12 +165,15 @@ def _is_source_series(item: Dataset) -> bool:
 
 
 def _nested_items(result: Dataset) -> Iterator[tuple[Dataset, str]]:
-    """Yield every item of every sequence with the UID of the series item that it lies in, or ""."""
+    """Yield every item of every sequence with the UID of the series item that it lies in, or "".
+
+    The predecessors of a report, which no job of its own refers to otherwise, are left to `check_predecessors`.
+    """
     pending = [(result, "")]
     while pending:
         dataset, within = pending.pop()
         for element in dataset:
-            if element.VR != "SQ":
+            if element.VR != "SQ" or (dataset is result and element.keyword == PREDECESSORS):
                 continue
             for item in element.value:
                 series = str(item.get("SeriesInstanceUID", within))

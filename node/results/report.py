@@ -11,6 +11,7 @@ from pydicom.sr.coding import Code
 
 from node.results.coding_schemes import name_private_schemes
 from node.results.header import MANUFACTURER, creation_arguments, fit, state_origin
+from node.results.predecessors import predecessors_of
 from node.results.request import ResultKind, ResultRequest
 from node.results.uids import device_uid
 
@@ -53,7 +54,8 @@ def finish_report(request: ResultRequest, kind: ResultKind, root: Dataset, evide
     """Return the report document around the root container: complete, unverified, preliminary.
 
     A text report is an Enhanced SR (PS3.3 A.35.2), the others Comprehensive 3D SRs (A.35.13).
-    `evidence` are the instances that the report refers to or was made from.
+    `evidence` are the instances that the report refers to or was made from. Reports that it replaces
+    are named as its predecessors (PS3.3 C.17.2).
     """
     document = hd.sr.EnhancedSR if kind is ResultKind.TEXT_REPORT else hd.sr.Comprehensive3DSR
     report = document(
@@ -62,6 +64,7 @@ def finish_report(request: ResultRequest, kind: ResultKind, root: Dataset, evide
         is_complete=True,
         is_final=False,
         is_verified=False,
+        previous_versions=predecessors_of(request, kind) or None,
         **creation_arguments(request, kind),
     )
     name_private_schemes(report)

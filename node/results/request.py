@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from node.errors import FindingRefused, HeaderRefused
 from node.imaging.volume import Grid, SliceSource
-from node.vocabulary import Conclusion, Finding, ModelIdentity, Pixels, QuantityMap, Refinement
+from node.vocabulary import Conclusion, EarlierReport, Finding, ModelIdentity, Pixels, QuantityMap, Refinement
 
 REQUIRED_OF_SOURCE = (
     "StudyInstanceUID",
@@ -69,7 +69,7 @@ class ResultRequest:
     in hex, over the study and its input instances. `pinned_at` is the aware time of the job's row: the
     only time a result states as its own. For a volume, whose masks are (slices, rows, columns),
     `slice_sources` and `grid` are those of the volume, and all `slice_sources` are in one series.
-    Without `picture` no key image is made.
+    Without `picture` no key image is made. `replaces` are the reports of the revision before, if any.
     """
 
     sources: tuple[Dataset, ...]
@@ -85,6 +85,7 @@ class ResultRequest:
     conclusions: tuple[Conclusion, ...] = ()
     maps: tuple[QuantityMap, ...] = ()
     refinements: tuple[Refinement, ...] = ()
+    replaces: tuple[EarlierReport, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError when only one of `slice_sources` and `grid` is given, or they differ in length."""

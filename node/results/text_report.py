@@ -17,6 +17,7 @@ from node.results.request import ResultKind, ResultRequest
 from node.vocabulary import NOT_FOR_DIAGNOSIS, Conclusion, Finding, Measurement
 
 EXPERIMENTAL = "This model is experimental: nobody should rely on what it says."
+REPLACES = "Replaces the earlier report of this model on this study."
 TITLE = Code("18748-4", "LN", "Diagnostic imaging study")
 UNITS_IN_TEXT = {"[hnsf'U]": "HU", "a": "years", "1": ""}
 CONTAINS = hd.sr.RelationshipTypeValues.CONTAINS
@@ -89,6 +90,8 @@ def _procedure(request: ResultRequest) -> Iterator[str]:
     if request.model.is_experimental:
         yield EXPERIMENTAL
     yield f"Analysed by {model.title}, version {model.version} ({model.name}, SHA-256 {model.sha256[:12]})."
+    if request.replaces:
+        yield REPLACES
     yield f"Analysed {_name_volume(request) if request.is_volume else f'image: {name_image(request.source)}'}."
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Select, func, select
@@ -18,6 +18,7 @@ from node.database import (
     Decision,
     EventName,
     Instance,
+    Job,
     Series,
     Study,
     record_event,
@@ -29,10 +30,13 @@ from node.states import JobState, StudyState
 from node.studies.combination import JobInputs
 from node.studies.completion import Evidence, Patience, judge_completion, weigh_evidence
 from node.studies.selection import ChosenJob, Selection, apply_rules
+from node.studies.succession import find_predecessor
 from node.studies.traits import IndexedInstance, IndexedSeries
 
 # Stands in a study's row for the boot when a person has declared it complete.
 COMPLETED_BY_HAND = "completed by hand"
+
+_UNFINISHED = {JobState.QUEUED, JobState.RUNNING}
 
 # RequestedProcedurePriority (0040,1003) that makes a job go sooner than its rule says.
 _RAISED = {"STAT": Priority.STAT, "HIGH": Priority.URGENT}
@@ -125,15 +129,25 @@ class Assembly:
         )
 
     def _queue_jobs(self, session: Session, study: Study, selection: Selection) -> None:
-        """Queue what is new, and cancel what an earlier revision queued and this one does not want."""
+        """Queue what is new; cancel what an earlier revision began and this one does not want.
+
+        What an earlier one finished and this one does not want is replaced by what is new.
+        """
         wanted = _merge(study, selection.jobs)
         for job in study.jobs:
-            if job.state == JobState.QUEUED and (job.model, job.inputs_digest) not in wanted:
+            if job.state in _UNFINISHED and (job.model, job.inputs_digest) not in wanted:
                 cancel_job(session, self._clock, job, f"not wanted by revision {study.revision}")
+        outdated = [job for job in study.jobs if job.state == JobState.DONE and self._is_outdated(job, wanted)]
         for (_, digest), new in wanted.items():
-            add_job(session, self._clock, self._order(study, digest, new))
+            add_job(session, self._clock, self._order(study, digest, new, outdated))
 
-    def _order(self, study: Study, digest: str, wanted: _Wanted) -> JobOrder:
+    def _is_outdated(self, job: Job, wanted: Collection[tuple[str, str]]) -> bool:
+        """Tell whether a finished job's inputs, or its model, are not those of today."""
+        if (job.model, job.inputs_digest) not in wanted:
+            return True
+        return job.model_sha256 != self._catalog[job.model].identity.sha256
+
+    def _order(self, study: Study, digest: str, wanted: _Wanted, outdated: Sequence[Job]) -> JobOrder:
         inputs = wanted.inputs.instances
         return JobOrder(
             study_id=study.id,
@@ -144,6 +158,7 @@ class Assembly:
             model=self._catalog[wanted.model].identity,
             inputs_digest=digest,
             destinations=tuple(sorted(wanted.destinations)),
+            predecessor_id=find_predecessor(wanted.model, [i.number for _, i in inputs], outdated),
         )
 
 

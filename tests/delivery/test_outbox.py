@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from builders import chest_dx, shaded_picture
-from delivery.parcels import Scene, encoded, peer, scp
+from delivery.parcels import Scene, encoded, peer, replying_peer, scp
 from pydicom import dcmread, uid
 from pynetdicom import AllStoragePresentationContexts, evt
 from pynetdicom.presentation import build_context
@@ -20,6 +20,7 @@ from node.delivery.outbox import resend
 from node.demo.pacs import SmallPacs
 from node.errors import DeliveryRefused
 from node.states import DeliveryState, StudyState
+from node.studies.intervention import hold_study_by_hand
 from node.studies.overview import list_deliveries
 
 
@@ -64,22 +65,116 @@ def test_the_wait_between_attempts_doubles_up_to_the_longest(scene: Scene, close
         assert 0.8 * expected <= wait <= 1.2 * expected
 
 
-def test_a_delivery_is_dead_after_the_attempts_allowed_and_asks_for_attention(
-    scene: Scene, closed_port: int
-) -> None:
+def test_a_delivery_is_dead_after_the_attempts_allowed_and_asks_for_attention(scene: Scene) -> None:
+    with scp(0xA700) as port:
+        outbox = scene.outbox(port, attempts=2)
+        for _ in range(5):
+            outbox.send_due("PACS")
+            scene.side.clock.pass_seconds(60)
+    assert scene.states() == {DeliveryState.DEAD}
+    assert {line.attempts for line in list_deliveries(scene.side.database)} == {2}
+    assert scene.study_state() == "attention"
+
+
+def test_a_destination_that_is_down_costs_no_delivery_an_attempt(scene: Scene, closed_port: int) -> None:
     outbox = scene.outbox(closed_port, attempts=2)
     for _ in range(5):
         outbox.send_due("PACS")
         scene.side.clock.pass_seconds(60)
-    assert scene.states() == {DeliveryState.DEAD}
-    assert scene.study_state() == "attention"
-    assert "127.0.0.1" in list_deliveries(scene.side.database)[0].answer
+    lines = list_deliveries(scene.side.database)
+    assert {(line.state, line.attempts) for line in lines} == {("retrying", 0)}
+    assert "127.0.0.1" in lines[0].answer
+
+
+def test_an_association_that_breaks_off_costs_only_the_object_on_the_wire_an_attempt(scene: Scene) -> None:
+    def abort(event: evt.Event) -> int:
+        event.assoc.abort()
+        return 0x0000
+
+    with scp(abort) as port:
+        scene.outbox(port).send_due("PACS")
+    lines = list_deliveries(scene.side.database)
+    assert [(line.state, line.attempts) for line in lines] == [("retrying", 1)] + 3 * [("retrying", 0)]
+
+
+def test_an_object_that_always_breaks_the_association_is_dead_after_its_attempts_and_stops_no_other(
+    scene: Scene,
+) -> None:
+    fatal = list_deliveries(scene.side.database)[0].sop_instance_uid
+
+    def abort_one(event: evt.Event) -> int:
+        if event.request.AffectedSOPInstanceUID == fatal:
+            event.assoc.abort()
+        return 0x0000
+
+    with scp(abort_one) as port:
+        outbox = scene.outbox(port, attempts=3)
+        for _ in range(12):
+            outbox.send_due("PACS")
+            scene.side.clock.pass_seconds(60)
+    assert [line.state for line in list_deliveries(scene.side.database)] == ["dead", "sent", "sent", "sent"]
+
+
+REJECTIONS = [(1, 1, 3), (1, 1, 7), (2, 3, 1), (2, 3, 2)]
+
+
+@pytest.mark.parametrize("rejection", REJECTIONS, ids=str)
+def test_a_rejected_association_is_waited_out_and_its_three_numbers_are_shown(
+    scene: Scene, rejection: tuple[int, int, int]
+) -> None:
+    with replying_peer(bytes([3, 0, 0, 0, 0, 4, 0, *rejection])) as port:  # A-ASSOCIATE-RJ, PS3.8 9.3.4
+        scene.outbox(port, attempts=1).send_due("PACS")
+    assert scene.states() == {DeliveryState.RETRYING}
+    assert "rejected ({},{},{}: ".format(*rejection) in list_deliveries(scene.side.database)[0].answer
+
+
+def test_a_study_that_is_held_while_its_results_go_out_stops_between_two_objects(scene: Scene) -> None:
+    def hold(_event: evt.Event) -> int:
+        hold_study_by_hand(scene.side.database, scene.side.clock, scene.study_uid)
+        return 0x0000
+
+    with scp(hold) as port:
+        scene.outbox(port).send_due("PACS")
+    assert sorted(line.state for line in list_deliveries(scene.side.database)) == 3 * ["pending"] + ["sent"]
+    assert scene.study_state() == "held"
+
+
+def test_a_day_without_the_destination_loses_nothing_and_delays_no_other(scene: Scene, closed_port: int) -> None:
+    scene.also_to("OTHER")
+    received = []
+
+    def count(event: evt.Event) -> int:
+        received.append(str(event.request.AffectedSOPInstanceUID))
+        return 0x0000
+
+    clock, database = scene.side.clock, scene.side.database
+    with scp(count) as other:
+        outbox = scene.outbox_to({"PACS": peer(closed_port), "OTHER": peer(other)}, attempts=5)
+        for watch in range(8):
+            for _ in range(3):
+                clock.pass_seconds(3600)
+                for due in sorted(outbox.peers_due()):
+                    outbox.send_due(due)
+            assert len(received) == 4 * (watch + 1)
+            assert scene.states("OTHER") == {DeliveryState.SENT}
+            numbers = [line.delivery for line in list_deliveries(database) if line.destination == "OTHER"]
+            resend(database, clock, numbers)
+        assert scene.states("PACS") == {DeliveryState.RETRYING}
+        received.clear()
+        with scp(count, port=closed_port):
+            clock.pass_seconds(60)
+            assert outbox.peers_due() == {"PACS", "OTHER"}
+            outbox.send_due("PACS")
+            outbox.send_due("PACS")
+    assert scene.states("PACS") == {DeliveryState.SENT}
+    assert len(received) == len(set(received)) == 4
 
 
 def test_a_dead_delivery_is_sent_again_by_command_with_the_same_bytes(
-    scene: Scene, tmp_path: Path, closed_port: int
+    scene: Scene, tmp_path: Path
 ) -> None:
-    scene.outbox(closed_port, attempts=1).send_due("PACS")
+    with scp(0xA900) as port:
+        scene.outbox(port).send_due("PACS")
     numbers = [line.delivery for line in list_deliveries(scene.side.database)]
     assert resend(scene.side.database, scene.side.clock, numbers) == 4
     assert resend(scene.side.database, scene.side.clock, numbers) == 0
@@ -96,17 +191,27 @@ def test_a_dead_delivery_is_sent_again_by_command_with_the_same_bytes(
     [
         (0x0000, DeliveryState.SENT),
         (0xB000, DeliveryState.SENT),
+        (0xB006, DeliveryState.SENT),
+        (0xB007, DeliveryState.SENT),
         (0xA700, DeliveryState.RETRYING),
+        (0x0110, DeliveryState.RETRYING),
         (0xA900, DeliveryState.DEAD),
         (0xC123, DeliveryState.DEAD),
         (0x0122, DeliveryState.DEAD),
     ],
 )
-def test_each_class_of_status_has_its_fate(scene: Scene, status: int, state: DeliveryState) -> None:
+def test_each_class_of_status_has_its_fate(
+    scene: Scene, status: int, state: DeliveryState, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "radnode")
     with scp(status) as port:
         scene.outbox(port).send_due("PACS")
     assert scene.states() == {state}
     assert list_deliveries(scene.side.database)[0].answer.startswith(f"{status:04X}")
+    told = {(r.levelname, r.getMessage(), getattr(r, "fields", {}).get("status")) for r in caplog.records}
+    event = {"sent": "sent", "retrying": "delayed", "dead": "dead"}[state]
+    level = "ERROR" if state is DeliveryState.DEAD else "INFO"
+    assert (level, f"delivery {event}", f"{status:04X}") in told
 
 
 def test_a_sender_that_is_no_known_peer_is_named_and_nothing_is_lost(scene: Scene, closed_port: int) -> None:

@@ -1,5 +1,6 @@
 """Claims, leases, fence tokens, and what becomes of a study as its jobs end."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,24 @@ def test_a_silent_worker_loses_its_job_and_its_late_result_is_discarded(side: Ga
         assert len(session.scalars(select(Result)).all()) == 1
 
 
+@pytest.mark.parametrize("years", [-10, 10])
+def test_a_wall_clock_that_jumps_takes_no_job_and_ends_no_lease(side: Gathering, years: int) -> None:
+    claim = claimed(side)
+    side.clock.jump(timedelta(days=365 * years))
+    assert side.queue.claim("worker-2") is None
+    side.queue.renew(claim)
+    side.clock.pass_seconds(31)
+    assert claimed(side, "worker-2").job_id == claim.job_id
+
+
+@pytest.mark.parametrize("years", [-10, 10])
+def test_a_wall_clock_that_jumps_completes_no_study_early_or_late(side: Gathering, years: int) -> None:
+    side.bring(received(2, StudyInstanceUID="1.2.9", SeriesInstanceUID="1.2.9.1"))
+    side.clock.jump(timedelta(days=365 * years))
+    assert side.complete(1.9) == 0
+    assert side.complete(0.2) == 1
+
+
 def test_a_lease_of_an_earlier_boot_is_void(side: Gathering) -> None:
     claimed(side)
     side.clock.reboot()
@@ -107,16 +126,57 @@ def test_a_lease_of_an_earlier_boot_is_void(side: Gathering) -> None:
 def test_a_job_whose_worker_dies_three_times_has_failed_and_asks_for_attention(side: Gathering) -> None:
     for _ in range(3):
         claimed(side)
-        assert side.queue.release("worker-1") == 1
+        assert side.queue.release("worker-1", "SIGKILL") == 1
     assert side.queue.claim("worker-1") is None
     assert the_job(side).state is JobState.FAILED
-    assert "worker worker-1 died (attempt 3, the last)" in the_job(side).reason
+    assert "worker worker-1 died (SIGKILL) (attempt 3, the last)" in the_job(side).reason
     assert state(side) == "attention"
+
+
+def test_a_job_that_failed_goes_behind_what_its_sender_queued_since(side: Gathering) -> None:
+    side.bring(received(2))
+    side.complete()
+    side.queue.fail(claimed(side), "it broke")
+    assert [claimed(side).job_id, claimed(side).job_id] == [2, 1]
+
+
+def test_a_node_that_goes_down_costs_a_job_no_attempt_and_not_its_turn(side: Gathering) -> None:
+    side.bring(received(2))
+    side.complete()
+    fenced = claimed(side)
+    assert side.queue.interrupt() == 1
+    with pytest.raises(LeaseLost):
+        side.queue.finish(fenced, [A_RESULT])
+    again = claimed(side)
+    assert (again.job_id, again.token) != (2, fenced.token)
+    with side.database.reading() as session:
+        job = session.get_one(Job, 1)
+        assert (job.state, job.attempts, job.interruptions) == (JobState.RUNNING, 1, 1)
+
+
+def test_a_job_under_which_the_node_goes_down_again_and_again_has_failed(side: Gathering) -> None:
+    for _ in range(10):
+        claimed(side)
+        side.queue.interrupt()
+    assert side.queue.claim("worker-1") is None
+    assert (the_job(side).state, the_job(side).reason) == (
+        JobState.FAILED,
+        "the node went down 10 times while it ran",
+    )
+    assert state(side) == "attention"
+
+
+def test_what_needs_a_person_is_an_error_in_the_log(side: Gathering, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for _ in range(3):
+        side.queue.fail(claimed(side), "it broke")
+    levels = {record.getMessage(): record.levelname for record in caplog.records}
+    assert (levels["job attempt failed"], levels["job failed"]) == ("INFO", "ERROR")
 
 
 def test_the_death_of_one_worker_takes_no_job_from_another(side: Gathering) -> None:
     claim = claimed(side)
-    assert side.queue.release("worker-2") == 0
+    assert side.queue.release("worker-2", "SIGKILL") == 0
     side.queue.renew(claim)
 
 

@@ -88,8 +88,17 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(worker=st.sampled_from(("w1", "w2")))
     def worker_dies(self, worker: str) -> None:
-        self.queue.release(worker)
+        self.queue.release(worker, "SIGKILL")
         assert not [job for job in self.jobs(JobState.RUNNING) if job.worker == worker]
+
+    @rule()
+    def node_goes_down(self) -> None:
+        running = {job.id: (job.attempts, job.virtual_time) for job in self.jobs(JobState.RUNNING)}
+        assert self.queue.interrupt() == len(running)
+        assert not self.jobs(JobState.RUNNING)
+        for job in self.jobs():
+            if job.id in running and job.state is JobState.QUEUED:
+                assert (job.attempts + 1, job.virtual_time) == running[job.id]
 
     @rule(seconds=st.sampled_from((1.0, 29.0, 31.0)))
     def time_passes(self, seconds: float) -> None:

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from builders import chest_dx, shaded_picture, write
 from pydicom.dataset import Dataset
-from served import ServedNode, are_gone, hanging_model, until
+from served import ServedNode, are_gone, failing_model, hanging_model, until
 
 from node.demo.pacs import SmallPacs
 from node.demo.phantoms import draw_phantom
@@ -61,6 +62,76 @@ def test_a_worker_killed_in_the_middle_of_a_job_costs_one_attempt(
     assert detail.study.state == "done"
     assert [job.attempts for job in detail.jobs] == [2]
     assert_one_set_of_results(node, chest)
+
+
+def test_a_worker_that_is_stopped_in_a_job_or_between_two_is_replaced(
+    tmp_path: Path, pacs: SmallPacs, chest: Dataset
+) -> None:
+    model = hanging_model(tmp_path)
+    settings = f'[node]\nmodels = ["{model.parent}"]\n[workers]\nlease_seconds = 1.5\n'
+    other = chest_dx(draw_phantom(2).picture, bits=12, patient_id="OTHER")
+    node = node_with(tmp_path, pacs, settings, model="chest_dx_hanging")
+    node.start()
+    try:
+        node.send(write(chest, tmp_path / "sent"))
+        until((model / "begun").exists, node.folder / "node.log")
+        (worker,) = node.workers()
+        os.kill(worker, signal.SIGSTOP)
+        (model / "hang").unlink()
+        detail = node.finished(chest)
+        (second,) = node.workers()
+        os.kill(second, signal.SIGSTOP)
+        node.send(write(other, tmp_path / "sent"))
+        after = node.finished(other)
+    finally:
+        node.stop()
+    assert (detail.study.state, [job.attempts for job in detail.jobs]) == ("done", [2])
+    assert (after.study.state, [job.attempts for job in after.jobs]) == ("done", [1])
+    assert node.log.count("worker hangs") == 2
+    assert worker != second
+
+
+def test_a_study_that_kills_its_worker_each_time_is_given_up_and_the_others_go_on(
+    tmp_path: Path, pacs: SmallPacs, chest: Dataset
+) -> None:
+    model = failing_model(tmp_path)
+    black = np.full((61, 47), 0, np.uint8)
+    black[30, 20] = 255
+    poison = chest_dx(black, patient_id="POISON")
+    node = node_with(tmp_path, pacs, f'[node]\nmodels = ["{model.parent}"]\n', model="chest_dx_failing")
+    node.start()
+    try:
+        node.send(write(poison, tmp_path / "sent"))
+        node.send(write(chest, tmp_path / "sent"))
+        healthy, ended = node.finished(chest), node.finished(poison)
+    finally:
+        node.stop()
+    (job,) = ended.jobs
+    (done,) = [event.at for event in healthy.events if event.name == "job done"]
+    claims = [event.at for event in ended.events if event.name == "job claimed"]
+    assert healthy.study.state == "done"
+    assert done < claims[1]
+    assert (ended.study.state, job.state, job.attempts) == ("attention", "failed", 3)
+    assert job.reason == "worker worker-1 died (SIGABRT) (attempt 3, the last)"
+    assert " error job failed " in node.log
+    assert_one_set_of_results(node, chest)
+
+
+def test_workers_are_confined_and_hold_no_more_memory_than_they_may(tmp_path: Path, pacs: SmallPacs) -> None:
+    node = node_with(tmp_path, pacs, "[workers]\nmemory_mb = 3000\n")
+    node.start()
+    try:
+        (worker,) = node.workers()
+        until(lambda: "Seccomp:\t2" in process_file(worker, "status"), node.folder / "node.log")
+        limits = process_file(worker, "limits")
+    finally:
+        node.stop()
+    assert f"Max data size             {3000 << 20}" in limits
+    assert "not confined" not in node.log
+
+
+def process_file(pid: int, name: str) -> str:
+    return Path(f"/proc/{pid}/{name}").read_text()
 
 
 def test_a_job_that_hangs_beyond_its_deadline_fails_after_its_attempts_and_says_so(
@@ -112,6 +183,34 @@ def test_sigterm_ends_the_node_and_its_workers_without_a_trace_of_error(
     assert are_gone(workers)
     assert "Traceback" not in node.log
     assert " error " not in node.log
+
+
+SIGNAL_WHILE_BEGINNING_TO_WAIT = """
+import os, signal, sys, threading
+from node.cli import main
+
+def trace(frame, event, _):
+    callers = [frame.f_code.co_name]
+    while frame.f_back is not None and len(callers) < 4:
+        frame = frame.f_back
+        callers.append(frame.f_code.co_name)
+    if callers[0] == "wait" and "serve" in callers and event == "line":
+        sys.settrace(None)
+        os.kill(os.getpid(), signal.SIGTERM)
+    return trace
+
+threading.Timer(15, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
+sys.settrace(trace)
+main(["serve", "--config", sys.argv[1]])
+"""
+
+
+def test_a_signal_that_comes_just_as_the_node_begins_to_wait_for_one_ends_it(tmp_path: Path, pacs: SmallPacs) -> None:
+    node = node_with(tmp_path, pacs)
+    command = [sys.executable, "-c", SIGNAL_WHILE_BEGINNING_TO_WAIT, str(node.config)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 0
+    assert "node stopped" in ended.stderr
 
 
 def test_a_second_node_on_the_same_data_is_refused(tmp_path: Path, pacs: SmallPacs) -> None:

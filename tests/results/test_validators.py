@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from builders import write
 from pydicom import dcmwrite
 from results.conclusion_requests import ON_EVERYTHING
 from results.lung_requests import encode_results, found_on, nothing_found, two_lungs, unsided_lungs
+from results.test_predecessors import EARLIER
 from results.volume_requests import ORIENTATIONS, REAL_SERIES, enhanced_series, mr_series, real_series, two_sides
 
 from node.results.request import ResultKind, ResultRequest
@@ -22,7 +24,12 @@ REAL_FILES = {
     "mono1_dx": "dicom_misc/DX_fdfe27_dx_image.dcm",
     "secondary_capture": "cxr_nih14/nih_cxr_1024.dcm",
 }
-WRAPPED = {"two_lungs": two_lungs, "unsided_lungs": unsided_lungs, "nothing_found": nothing_found}
+WRAPPED = {
+    "two_lungs": two_lungs,
+    "unsided_lungs": unsided_lungs,
+    "nothing_found": nothing_found,
+    "revised_lungs": lambda shared: replace(two_lungs(shared), replaces=EARLIER),
+}
 MADE_VOLUMES = {
     "sagittal_mr": mr_series(ORIENTATIONS["sagittal"]),
     "slanted_mr": mr_series(ORIENTATIONS["oblique"]),

@@ -1,0 +1,46 @@
+"""A database of an earlier version keeps its rows when the node is brought to a new one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
+
+from node import database as package
+from node.database import Database, Job, JobInput
+
+ROWS = """
+INSERT INTO associations VALUES (1, 'XRAY', '127.0.0.1', 'RADNODE', '2026-01-01 00:00:00', NULL, '');
+INSERT INTO studies (id, study_instance_uid, state, reason, held_from, revision, patient_id, patient_name,
+ patient_birth_date, patient_sex, study_id, study_date, accession_number, description, received_at,
+ last_instance_boot_id, last_instance_seconds)
+ VALUES (1, '1.2.3', 'analysing', '', '', 1, 'P1', '', '', '', '', '', '', '', '2026-01-01 00:00:00', '', 0);
+INSERT INTO series VALUES (1, 1, '1.2.3.4', 'DX', '');
+INSERT INTO instances (id, series_id, association_id, sop_instance_uid, sop_class_uid, transfer_syntax_uid, header,
+ sha256, size, path, is_own_result, received_at)
+ VALUES (1, 1, 1, '1.2.3.4.5', '1.2', '1.2', '{}', '', 1, 'x', 0, '2026-01-01 00:00:00');
+INSERT INTO jobs (id, study_id, revision, sender, priority, virtual_time, model, model_sha256, inputs_digest,
+ destinations, state, reason, attempts, worker, token, lease_boot_id, lease_until_seconds, created_at)
+ VALUES (1, 1, 1, 'XRAY', 0, 1, 'a_b_c', '0', '1', '[]', 'queued', '', 1, '', '', '', 0, '2026-01-01 00:00:00');
+INSERT INTO job_inputs (id, job_id, instance_id, role) VALUES (1, 1, 1, 'image')
+"""
+
+
+def test_jobs_of_an_earlier_version_go_on(tmp_path: Path) -> None:
+    database = Database(tmp_path / "radnode.db")
+    config = Config()
+    config.set_main_option("script_location", str(Path(package.__file__).parent / "migrations"))
+    with database.writing() as session:
+        config.attributes["connection"] = session.connection()
+        command.upgrade(config, "0002")
+    with database.writing() as session:
+        for statement in ROWS.split(";\n"):
+            session.execute(text(statement))
+    database.migrate()
+    with database.reading() as session:
+        job = session.get_one(Job, 1)
+        assert (job.attempts, job.interruptions, job.predecessor_id) == (1, 0, None)
+        assert session.get_one(JobInput, 1).job is job
+    database.close()
