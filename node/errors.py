@@ -4,6 +4,7 @@ RadnodeError
   SettingsError        a configuration file or environment variable cannot be used
   ModelCardError       a model folder does not describe itself correctly
     WeightsMismatch    the weights file is not the one model.toml names
+    ModelNotTrusted    the model is not among those that node.toml lets run
   ArchiveError
     ArchiveFull        no room to keep an instance
     MalformedInstance  the data set does not end where its lengths say
@@ -35,6 +36,7 @@ RadnodeError
   DeliveryError
     DeliveryRefused    the destination will never take this object
     DeliveryDelayed    the destination did not take it now
+  AuditUndelivered     a sink of the audit trail took nothing; what it should have had waits
   TrainingDataError    a data folder is not laid out as expected
 """
 
@@ -55,6 +57,10 @@ class ModelCardError(RadnodeError):
 
 class WeightsMismatch(ModelCardError):
     """The weights file is not the one `model.toml` names."""
+
+
+class ModelNotTrusted(ModelCardError):
+    """The model is not among those that `node.toml` lets run; its code is not loaded."""
 
 
 class ArchiveError(RadnodeError):
@@ -179,6 +185,10 @@ class DeliveryRefused(DeliveryError):
 
 class DeliveryDelayed(DeliveryError):
     """The destination did not take the object now; it will be tried again."""
+
+
+class AuditUndelivered(RadnodeError):
+    """A sink of the audit trail took nothing; what it should have had waits for it."""
 
 
 class TrainingDataError(RadnodeError):

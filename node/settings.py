@@ -21,6 +21,7 @@ from node.vocabulary import PeerAddress, ResultProfile
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")
 # The format of the log is chosen before there are settings; the rest is for the tests.
 _NO_SETTINGS = {"RADNODE_LOG_FORMAT", "RADNODE_SHARED", "RADNODE_NO_SKIPS", "RADNODE_OHIF_PYTHON"}
+_LISTS = {"models", "trusted_models"}  # in a variable their parts are joined as in PATH
 SENDER = "sender"
 
 
@@ -45,6 +46,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 AETitle = Annotated[str, AfterValidator(_check_ae_title)]
 Network = Annotated[str, AfterValidator(_check_network)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -64,6 +66,7 @@ class NodeSection(_Section):
     ae_title: AETitle = "RADNODE"
     data: Path = Path("radnode-data")
     models: tuple[Path, ...] = ()
+    trusted_models: tuple[Sha256, ...] = ()
 
 
 class DicomSection(_Section):
@@ -120,6 +123,21 @@ class DeliverySection(_Section):
     attempts: Count = 100
 
 
+class AuditSection(_Section):
+    """Where audit messages go."""
+
+    file: bool = True
+    syslog: Annotated[str, Field(pattern=r"^$|^[^:]+:[0-9]{1,5}$")] = ""
+    syslog_ca: Path | None = None
+    syslog_certificate: Path | None = None
+    syslog_key: Path | None = None
+
+    def inside(self, folder: Path) -> AuditSection:
+        """Return the same with paths as seen from `folder`."""
+        files = ("syslog_ca", "syslog_certificate", "syslog_key")
+        return self.model_copy(update={name: folder / path for name in files if (path := getattr(self, name))})
+
+
 class Peer(_Section):
     """A DICOM application we know."""
 
@@ -169,6 +187,7 @@ class _NodeFile(_Section):
     gathering: GatheringSection = GatheringSection()
     workers: WorkersSection = WorkersSection()
     delivery: DeliverySection = DeliverySection()
+    audit: AuditSection = AuditSection()
 
 
 class Settings(_NodeFile):
@@ -239,6 +258,7 @@ def load_settings(node_file: Path, environment: Mapping[str, str] = os.environ) 
         update={"data": folder / section.data, "models": tuple(folder / m for m in section.models)}
     )
     parts = {name: getattr(node.content, name) for name in _NodeFile.model_fields if name != "node"}
+    parts["audit"] = parts["audit"].inside(folder)
     return Settings(node=section, peers=peers.content.peer, rules=routes.content.rule, **parts)
 
 
@@ -277,7 +297,7 @@ def _override(file: ConfigurationFile, environment: Mapping[str, str]) -> Config
     for variable, (section, key) in _known_variables().items():
         value = environment.get(variable)
         if value is not None and isinstance(tables.setdefault(section, {}), dict):
-            tables[section][key] = value.split(os.pathsep) if key == "models" else value
+            tables[section][key] = value.split(os.pathsep) if key in _LISTS else value
             origins[(section, key)] = f"environment variable {variable}"
     return ConfigurationFile(file.path, tables, origins)
 

@@ -4,6 +4,7 @@ from node.database.engine import Database
 from node.database.events import EventName, record_event
 from node.database.tables import (
     Association,
+    AuditPosition,
     Decision,
     Delivery,
     Destination,
@@ -20,6 +21,7 @@ from node.database.tables import (
 
 __all__ = [
     "Association",
+    "AuditPosition",
     "Database",
     "Decision",
     "Delivery",

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from node.archive import Archive
-from node.catalog import Catalog, bundled_models
+from node.catalog import site_catalog
 from node.clock import SystemClock
 from node.database import Database
 from node.errors import DatabaseBusy, LeaseLost
@@ -142,7 +142,7 @@ def main(config: Path, name: str, node_pid: int) -> None:
     clock = SystemClock()
     database = Database(settings.database_file)
     archive = Archive(settings.node.data, settings.archive.reserve_bytes)
-    catalog = Catalog([bundled_models(), *settings.node.models])
+    catalog = site_catalog(settings)
     lease_seconds, attempts = settings.workers.lease_seconds, settings.workers.attempts
     queue = JobQueue(database, clock, lease_seconds, attempts, wants=_wants(settings))
     execution = Execution(database, archive, catalog, queue, settings.node.ae_title)
