@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from node.card import ModelCard, read_card
-from node.errors import ModelCardError, WeightsMismatch
+from node.errors import ModelCardError, ModelNotTrusted, WeightsMismatch
+from node.settings import Settings
 from node.vocabulary import ModelIdentity
 
 _CODE_FILES = ("model.toml", "*.py", "*.h5", "*.keras", "*.nii.gz")
@@ -66,18 +67,29 @@ class Model:
 class Catalog:
     """The models a node can run, by name."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
-        """Read every model.toml one level below `folders`; raises ModelCardError."""
+    def __init__(self, folders: Sequence[Path], trusted: Collection[str] = ()) -> None:
+        """Read every model.toml one level below `folders`; raises ModelCardError.
+
+        Of what is there, only models with a SHA-256 in `trusted` are there to be run; all, if it names none.
+        """
         self.models: dict[str, Model] = {}
         for folder in folders:
             if not folder.is_dir():
                 raise ModelCardError(f"{folder}: no such folder; expected one that holds model folders")
             for card_file in sorted(folder.glob("*/model.toml")):
                 self._add(card_file)
-        self.models = {name: self._with_gate(model) for name, model in self.models.items()}
+        found = {name: self._with_gate(model) for name, model in self.models.items()}
+        is_trusted = {name: not trusted or model.identity.sha256 in trusted for name, model in found.items()}
+        self.models = {name: model for name, model in found.items() if is_trusted[name]}
+        self.untrusted = {name: model for name, model in found.items() if not is_trusted[name]}
 
     def __getitem__(self, name: str) -> Model:
-        """Return the model called `name`; raises ModelCardError that lists those there are."""
+        """Return the model called `name`; raises ModelNotTrusted, or ModelCardError that lists those there are."""
+        if name in self.untrusted:
+            raise ModelNotTrusted(
+                f"model {name!r} has SHA-256 {self.untrusted[name].identity.sha256}, which node.trusted_models does "
+                "not name; if you know what changed, add it there"
+            )
         if name not in self.models:
             known = ", ".join(sorted(self.models)) or "none"
             raise ModelCardError(f"model {name!r} is not installed; installed: {known}")
@@ -102,6 +114,11 @@ class Catalog:
                 f"takes one {model.level} and has no gate itself; install it or take the line out"
             )
         return replace(model, gate=gate)
+
+
+def site_catalog(settings: Settings) -> Catalog:
+    """Return the models of a site: those that come with radnode and its own, as far as it trusts them."""
+    return Catalog([bundled_models(), *settings.node.models], settings.node.trusted_models)
 
 
 def bundled_models() -> Path:

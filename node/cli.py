@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from node.catalog import Catalog, bundled_config, bundled_models
+from node.catalog import Catalog, bundled_config, bundled_models, site_catalog
 from node.clock import SystemClock
 from node.database import Database
 from node.delivery.destinations import echo_peers, list_peers, pause_destination, resume_destination
@@ -101,6 +101,7 @@ def serve(config: Path, log_format: str) -> None:
     from node.service import Node, forbid_decoding
 
     os.environ[LOG_FORMAT_VARIABLE] = log_format  # the workers inherit it
+    os.umask(0o077)  # and this: what is written is for our user alone
     configure_logs()
     forbid_decoding()
     node = Node(config, load_settings(config), SystemClock())
@@ -264,7 +265,7 @@ def rules() -> None:
 def test_rules(folder: Path, sender: str, sender_address: str, config: Path, as_json: bool) -> None:
     """Tell for every rule and series in FOLDER whether it matches and why; nothing is run or sent."""
     settings = _settings_or_defaults(config)
-    catalog = Catalog([bundled_models(), *settings.node.models])
+    catalog = site_catalog(settings)
     show_rehearsal(find_instances(folder), AssumedSender(sender, sender_address), settings, catalog, as_json)
 
 
@@ -295,6 +296,7 @@ def check_models(name: str | None, folders: tuple[Path, ...]) -> None:
         model.check_weights()
         Network(model).warm_up()
         click.echo(f"{model.card.name} {model.card.version}: card, codes, weights and network are in order")
+        click.echo(f"  SHA-256 {model.identity.sha256}")
 
 
 @main.command()

@@ -4,6 +4,7 @@ RadnodeError
   SettingsError        a configuration file or environment variable cannot be used
   ModelCardError       a model folder does not describe itself correctly
     WeightsMismatch    the weights file is not the one model.toml names
+    ModelNotTrusted    the model is not among those that node.toml lets run
   ArchiveError
     ArchiveFull        no room to keep an instance
     MalformedInstance  the data set does not end where its lengths say
@@ -43,6 +44,7 @@ RadnodeError
     DeliveryRefused    the destination will never take this object
     DeliveryDelayed    the destination did not take it now
       PeerUnreachable  there is no association with it at all
+  AuditUndelivered     a sink of the audit trail took nothing; what it should have had waits
   TrainingDataError    a data folder is not laid out as expected
 """
 
@@ -63,6 +65,10 @@ class ModelCardError(RadnodeError):
 
 class WeightsMismatch(ModelCardError):
     """The weights file is not the one `model.toml` names."""
+
+
+class ModelNotTrusted(ModelCardError):
+    """The model is not among those that `node.toml` lets run; its code is not loaded."""
 
 
 class ArchiveError(RadnodeError):
@@ -223,6 +229,10 @@ class DeliveryDelayed(DeliveryError):
 
 class PeerUnreachable(DeliveryDelayed):
     """There is no association with the destination: no fault of the object's, however often it is tried."""
+
+
+class AuditUndelivered(RadnodeError):
+    """A sink of the audit trail took nothing; what it should have had waits for it."""
 
 
 class TrainingDataError(RadnodeError):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import random
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import AllTransferSyntaxes
@@ -15,8 +17,11 @@ from pydicom.uid import AllTransferSyntaxes
 from node.archive import Archive
 from node.archive.lock import lock_folder
 from node.association import Listener, ListenerSettings
-from node.catalog import Catalog, bundled_models
+from node.audit.sinks import DailyFile, Sink, Syslog, SyslogServer
+from node.audit.trail import AuditTrail
+from node.catalog import site_catalog
 from node.clock import Clock
+from node.database import EventName, record_event
 from node.database.opening import open_whole
 from node.delivery.couriers import Couriers
 from node.delivery.outbox import Outbox
@@ -24,7 +29,7 @@ from node.delivery.retention import Retention
 from node.inference.supervisor import Supervisor
 from node.jobs.queue import JobQueue
 from node.logs import log_failure
-from node.settings import Settings
+from node.settings import AuditSection, Settings
 from node.studies.assembly import Assembly
 from node.studies.index import InstanceIndex
 from node.studies.reconciliation import Reconciliation
@@ -33,6 +38,7 @@ logger = logging.getLogger("radnode.service")
 
 TICK_SECONDS = 0.1
 RETENTION_SECONDS = 60.0
+AUDIT_SECONDS = 1.0
 
 
 class Node:
@@ -41,6 +47,7 @@ class Node:
     def __init__(self, config: Path, settings: Settings, clock: Clock) -> None:
         """Build all parts; raises SettingsError when another node uses the same data folder."""
         self._settings = settings
+        self._clock = clock
         data = settings.node.data
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = lock_folder(data)
@@ -48,7 +55,7 @@ class Node:
         self._archive = Archive(data, settings.archive.reserve_bytes)
         self._index = InstanceIndex(self._database, clock)
         self._reconciliation = Reconciliation(self._database, self._archive, self._index, clock)
-        self._catalog = Catalog([bundled_models(), *settings.node.models])
+        self._catalog = site_catalog(settings)
         self._queue = JobQueue(
             self._database, clock, settings.workers.lease_seconds, settings.workers.attempts
         )
@@ -58,12 +65,14 @@ class Node:
         retention = Retention(self._database, self._archive, clock, settings.archive.keep_days)
         self._supervisor = Supervisor(config, settings, self._queue)
         self._listener = Listener(_listener_settings(settings), self._archive, self._index)
+        self._trail = AuditTrail(self._database, settings, _audit_sinks(settings.audit, data))
         self._loops = [
             Loop("ends of associations", self._index.record_ends, TICK_SECONDS),
             Loop("assembly", assembly.complete_quiet_studies, TICK_SECONDS),
             Loop("couriers", self._couriers.dispatch, TICK_SECONDS),
             Loop("supervisor", self._supervisor.check, TICK_SECONDS),
             Loop("retention", retention.remove_expired, RETENTION_SECONDS),
+            Loop("audit", self._trail.write_new, AUDIT_SECONDS),
         ]
 
     @property
@@ -83,8 +92,7 @@ class Node:
         for loop in self._loops:
             loop.start()
         self._listener.start()
-        fields = {"ae_title": self._settings.node.ae_title, "port": self.port}
-        logger.info("node started", extra={"fields": fields})
+        self._record(EventName.NODE_STARTED, ae_title=self._settings.node.ae_title, port=self.port)
 
     def stop(self) -> None:
         """Let open associations, the job at hand and the object on the wire finish, within limits."""
@@ -93,9 +101,21 @@ class Node:
             loop.stop()
         self._couriers.stop(self._settings.dicom.drain_seconds)
         self._supervisor.stop(self._settings.dicom.drain_seconds)
+        self._end_trail()
         self._database.close()
         self._lock.close()
-        logger.info("node stopped")
+
+    def _end_trail(self) -> None:
+        """Tell the audit trail that we stop; what it cannot be told now, it is told by the next start."""
+        try:
+            self._record(EventName.NODE_STOPPED)
+            self._trail.write_new()
+        except Exception as error:  # noqa: BLE001 - a node that stops must stop
+            log_failure(logger, "end not recorded", error)
+
+    def _record(self, name: EventName, **detail: Any) -> None:
+        with self._database.writing() as session:
+            record_event(session, self._clock.now(), name, None, **detail)
 
 
 class Loop:
@@ -135,6 +155,17 @@ def forbid_decoding() -> None:
             decoder = get_decoder(syntax)
             for plugin in decoder.available_plugins:
                 decoder.remove_plugin(plugin)
+
+
+def _audit_sinks(settings: AuditSection, data: Path) -> list[Sink]:
+    sinks: list[Sink] = [DailyFile(data / "audit")] if settings.file else []
+    if settings.syslog:
+        host, _, port = settings.syslog.rpartition(":")
+        server = SyslogServer(
+            host, int(port), settings.syslog_ca, settings.syslog_certificate, settings.syslog_key
+        )
+        sinks.append(Syslog(server, socket.getfqdn()))
+    return sinks
 
 
 def _listener_settings(settings: Settings) -> ListenerSettings:

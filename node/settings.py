@@ -23,6 +23,7 @@ _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")
 # The format of the log is chosen before there are settings.
 _FOR_TESTS = {"RADNODE_SHARED", "RADNODE_NO_SKIPS", "RADNODE_OHIF_PYTHON", FAULT_VARIABLE, MARK_VARIABLE}
 _NO_SETTINGS = {"RADNODE_LOG_FORMAT", *_FOR_TESTS}
+_LISTS = {"models", "trusted_models"}  # in a variable their parts are joined as in PATH
 SENDER = "sender"
 
 
@@ -55,6 +56,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 AETitle = Annotated[str, AfterValidator(_check_ae_title)]
 Network = Annotated[str, AfterValidator(_check_network)]
 Fingerprint = Annotated[str, AfterValidator(_check_fingerprint)]
@@ -75,6 +77,7 @@ class NodeSection(_Section):
     ae_title: AETitle = "RADNODE"
     data: Path = Path("radnode-data")
     models: tuple[Path, ...] = ()
+    trusted_models: tuple[Sha256, ...] = ()
 
 
 class DicomSection(_Section):
@@ -165,6 +168,21 @@ class DeliverySection(_Section):
     attempts: Count = 100
 
 
+class AuditSection(_Section):
+    """Where audit messages go."""
+
+    file: bool = True
+    syslog: Annotated[str, Field(pattern=r"^$|^[^:]+:[0-9]{1,5}$")] = ""
+    syslog_ca: str = ""
+    syslog_certificate: str = ""
+    syslog_key: str = ""
+
+    def in_folder(self, folder: Path) -> AuditSection:
+        """Return the same with file names that are relative to `folder` made whole."""
+        files = ("syslog_ca", "syslog_certificate", "syslog_key")
+        return self.model_copy(update={name: str(folder / file) for name in files if (file := getattr(self, name))})
+
+
 class Peer(_Section):
     """A DICOM application we know."""
 
@@ -216,6 +234,7 @@ class _NodeFile(_Section):
     gathering: GatheringSection = GatheringSection()
     workers: WorkersSection = WorkersSection()
     delivery: DeliverySection = DeliverySection()
+    audit: AuditSection = AuditSection()
 
 
 class Settings(_NodeFile):
@@ -297,6 +316,7 @@ def load_settings(node_file: Path, environment: Mapping[str, str] = os.environ) 
     )
     parts = {name: getattr(node.content, name) for name in _NodeFile.model_fields if name != "node"}
     parts["tls"] = node.content.tls.in_folder(folder)
+    parts["audit"] = node.content.audit.in_folder(folder)
     return Settings(node=section, peers=peers.content.peer, rules=routes.content.rule, **parts)
 
 
@@ -335,7 +355,7 @@ def _override(file: ConfigurationFile, environment: Mapping[str, str]) -> Config
     for variable, (section, key) in _known_variables().items():
         value = environment.get(variable)
         if value is not None and isinstance(tables.setdefault(section, {}), dict):
-            tables[section][key] = value.split(os.pathsep) if key == "models" else value
+            tables[section][key] = value.split(os.pathsep) if key in _LISTS else value
             origins[(section, key)] = f"environment variable {variable}"
     return ConfigurationFile(file.path, tables, origins)
 

@@ -19,7 +19,7 @@ FORBIDDEN_NAMES = {"utils", "util", "common", "misc", "manager", "helpers"}
 # Which parts of the tree may import a library; "" stands for the modules directly in node/.
 LIBRARY_HOMES = {
     "pynetdicom": {"association", "delivery", "demo"},
-    "sqlalchemy": {"database", "studies", "jobs", "delivery", "inference", "upkeep"},
+    "sqlalchemy": {"audit", "database", "studies", "jobs", "delivery", "inference", "upkeep"},
     "SimpleITK": {"imaging", "training", "models"},
     "tensorflow": {"inference", "training", "models"},
     "keras": {"inference", "networks", "training", "models"},

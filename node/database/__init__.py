@@ -5,6 +5,7 @@ from node.database.events import EventName, record_event
 from node.database.group import GroupCommit
 from node.database.tables import (
     Association,
+    AuditPosition,
     Decision,
     Delivery,
     Destination,
@@ -21,6 +22,7 @@ from node.database.tables import (
 
 __all__ = [
     "Association",
+    "AuditPosition",
     "Database",
     "Decision",
     "Delivery",

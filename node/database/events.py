@@ -19,6 +19,8 @@ logger = logging.getLogger("radnode")
 class EventName(StrEnum):
     """Every event the node records; the same words stand in the log."""
 
+    NODE_STARTED = "node started"
+    NODE_STOPPED = "node stopped"
     ASSOCIATION_OPENED = "association opened"
     ASSOCIATION_CLOSED = "association closed"
     INSTANCE_KEPT = "instance kept"
@@ -58,9 +60,9 @@ Subject = Association | Study | Job | Delivery
 
 
 def record_event(
-    session: Session, at: datetime, name: EventName, subject: Subject, **detail: Any
+    session: Session, at: datetime, name: EventName, subject: Subject | None, **detail: Any
 ) -> None:
-    """Add one event about `subject` to the session's transaction and log it.
+    """Add one event about `subject`, or about the node itself, to the session's transaction and log it.
 
     `detail` holds identifiers, counts and durations, never a patient's name, ID or birth date.
     The subject must have its primary key, so flush a new row first.

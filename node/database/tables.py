@@ -307,6 +307,15 @@ class Destination(Table):
     reason: Mapped[str] = mapped_column(default="")
 
 
+class AuditPosition(Table):
+    """How far a sink of the audit trail has come: the last event it was told of."""
+
+    __tablename__ = "audit_positions"
+
+    sink: Mapped[str] = mapped_column(primary_key=True)
+    event_id: Mapped[int]
+
+
 class Event(Table):
     """Something that happened, with its time; never changed afterwards."""
 

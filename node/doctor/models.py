@@ -8,7 +8,7 @@ import subprocess
 import sys
 from functools import partial
 
-from node.catalog import Catalog, bundled_models
+from node.catalog import site_catalog
 from node.doctor.check import Check, Outcome, fault, fine, warning
 from node.settings import Settings
 
@@ -25,7 +25,7 @@ def model_checks(settings: Settings) -> list[Check]:
 
 def check_model(settings: Settings, name: str) -> Outcome:
     """Find a model that is not installed, or whose card or weights are not right; raises ModelCardError."""
-    model = Catalog([bundled_models(), *settings.node.models])[name]
+    model = site_catalog(settings)[name]
     for checked in filter(None, (model, model.gate)):
         checked.check_weights()
     found = f"version {model.card.version}, weights as its card says"

@@ -16,7 +16,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from node.catalog import Catalog, bundled_models
+from node.catalog import site_catalog
 from node.database.inspection import Contact, callers_from, contact_of
 from node.delivery.probe import Greeting, greet, is_rejection
 from node.delivery.scu import Fate, classify, send_instances
@@ -63,7 +63,7 @@ class PeerVisit:
     @cached_property
     def _result_classes(self) -> tuple[UID, ...]:
         """Return what results are: what every model makes, and what only models of enabled rules make."""
-        models = Catalog([bundled_models(), *self._settings.node.models]).models
+        models = site_catalog(self._settings).models
         named = {rule.model for rule in self._settings.enabled_rules} & models.keys()
         kinds = {output.kind for name in named for output in models[name].card.output.values()}
         return RESULT_CLASSES + tuple(uid for kind, uid in CLASSES_OF_OUTPUTS.items() if kind in kinds)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from node.archive import Archive
-from node.catalog import Catalog, bundled_models
+from node.catalog import site_catalog
 from node.clock import SystemClock
 from node.database import Database
 from node.errors import DatabaseBusy, LeaseLost
@@ -157,7 +157,7 @@ def main(config: Path, name: str, node_pid: int, pulse: int) -> None:
     clock = SystemClock()
     database = Database(settings.database_file)
     archive = Archive(settings.node.data, settings.archive.reserve_bytes)
-    catalog = Catalog([bundled_models(), *settings.node.models])
+    catalog = site_catalog(settings)
     lease_seconds, attempts = settings.workers.lease_seconds, settings.workers.attempts
     queue = JobQueue(database, clock, lease_seconds, attempts, wants=_wants(settings))
     station = Station(settings.node.ae_title, most_samples_of(settings.workers), settings.workers.doubt_identity)

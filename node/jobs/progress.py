@@ -28,13 +28,16 @@ def derive_progress(session: Session, study: Study) -> None:
     study.move(_progress_of(session, study))
 
 
-def hold_study(session: Session, clock: Clock, study: Study, reason: str) -> None:
-    """Stop everything about a study until a person has looked at it; a held one keeps its first reason."""
+def hold_study(session: Session, clock: Clock, study: Study, reason: str, **detail: str) -> None:
+    """Stop everything about a study until a person has looked at it; a held one keeps its first reason.
+
+    `detail` goes to the event.
+    """
     if study.state != StudyState.HELD:
         study.held_from = str(study.state)
         study.move(StudyState.HELD)
         study.reason = reason
-        record_event(session, clock.now(), EventName.STUDY_HELD, study)
+        record_event(session, clock.now(), EventName.STUDY_HELD, study, **detail)
 
 
 def release_hold(session: Session, study: Study) -> None:

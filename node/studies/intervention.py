@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -32,7 +33,7 @@ def complete_study(database: Database, clock: Clock, study_instance_uid: str) ->
     with _study(database, study_instance_uid) as (session, study):
         _expect(study, study.state == StudyState.RECEIVING, "only a receiving study can be completed")
         study.last_instance_boot_id = COMPLETED_BY_HAND
-        record_event(session, clock.now(), EventName.STUDY_COMPLETION_ASKED, study)
+        record_event(session, clock.now(), EventName.STUDY_COMPLETION_ASKED, study, by=person())
 
 
 def cancel_study(database: Database, clock: Clock, study_instance_uid: str) -> int:
@@ -47,7 +48,7 @@ def cancel_study(database: Database, clock: Clock, study_instance_uid: str) -> i
             cancel_job(session, clock, job, CANCELLED_BY_HAND)
         study.move(StudyState.CANCELLED)
         study.reason, study.held_from = CANCELLED_BY_HAND, ""
-        record_event(session, clock.now(), EventName.STUDY_CANCELLED, study, jobs=len(waiting))
+        record_event(session, clock.now(), EventName.STUDY_CANCELLED, study, jobs=len(waiting), by=person())
         return len(waiting)
 
 
@@ -67,7 +68,7 @@ def retry_study(database: Database, clock: Clock, study_instance_uid: str) -> in
         if is_cancelled:
             study.move(StudyState.RECEIVING)
             study.reason = ""
-        record_event(session, clock.now(), EventName.STUDY_RETRIED, study, jobs=len(jobs))
+        record_event(session, clock.now(), EventName.STUDY_RETRIED, study, jobs=len(jobs), by=person())
         derive_progress(session, study)
         return len(jobs)
 
@@ -82,7 +83,7 @@ def hold_study_by_hand(
     with _study(database, study_instance_uid) as (session, study):
         _expect(study, study.state != StudyState.HELD, f"it is held already: {study.reason}")
         _expect(study, study.state != StudyState.REMOVED, "there is nothing to hold")
-        hold_study(session, clock, study, reason)
+        hold_study(session, clock, study, reason, by=person())
 
 
 def release_study(database: Database, clock: Clock, study_instance_uid: str) -> str:
@@ -93,8 +94,13 @@ def release_study(database: Database, clock: Clock, study_instance_uid: str) -> 
     """
     with _study(database, study_instance_uid) as (session, study):
         release_hold(session, study)
-        record_event(session, clock.now(), EventName.STUDY_RELEASED, study)
+        record_event(session, clock.now(), EventName.STUDY_RELEASED, study, by=person())
         return str(study.state)
+
+
+def person() -> str:
+    """Return the name of the operating system's user who runs this command, for the audit trail."""
+    return getpass.getuser()
 
 
 def _is_to_retry(job: Job, is_cancelled: bool) -> bool:

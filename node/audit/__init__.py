@@ -1,0 +1,1 @@
+"""The audit trail: who sent, received and changed what of which patient, apart from the log."""
