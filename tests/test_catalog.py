@@ -11,7 +11,7 @@ from pydicom.sr.coding import Code
 
 from node.card import ClassesOutput, QuantityOutput, code_of, read_card
 from node.catalog import Catalog, bundled_models
-from node.errors import ModelCardError, WeightsMismatch
+from node.errors import ModelCardError, ModelNotTrusted, WeightsMismatch
 
 NAME = "chest_dx_lungs"
 
@@ -53,6 +53,17 @@ def test_a_wrong_card_is_reported_with_key_found_and_expected(
 ) -> None:
     with pytest.raises(ModelCardError, match=message):
         read_card(spoil(folder, old, new))
+
+
+def test_of_models_only_those_that_are_trusted_are_there(folder: Path) -> None:
+    trusted = Catalog([folder.parent])[NAME].identity.sha256
+    assert Catalog([folder.parent], [trusted])[NAME].identity.sha256 == trusted
+    code = folder / "preprocess.py"
+    code.write_text(code.read_text() + "\n")
+    changed = Catalog([folder.parent], [trusted])
+    assert changed.models == {}
+    with pytest.raises(ModelNotTrusted, match=r"SHA-256 [0-9a-f]{64}, which node\.trusted_models does not name"):
+        changed[NAME]
 
 
 def test_changed_weights_are_noticed(folder: Path) -> None:

@@ -1,0 +1,89 @@
+"""Each behaviour the node is trusted for has a test that fails once the behaviour is taken out of the code.
+
+A TOML file beside this one lists, for each behaviour, the lines that bring it, what takes it out, and the test. The
+quick test sees that the lists fit the code; `make long` takes out one behaviour after another, in a copy.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+COPIED = ("node", "tests", "config", "docs", "deploy", "pyproject.toml", "README.md", "ARCHITECTURE.md")
+TEST_FAILED = 1  # the exit code of pytest
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A behaviour, the text that brings it (once in `file`), what takes its place, and the test that sees it."""
+
+    behaviour: str
+    file: str
+    find: str
+    replace: str
+    test: str
+
+
+def mutations() -> list[Mutation]:
+    files = sorted(Path(__file__).parent.glob("*.toml"))
+    return [Mutation(**entry) for file in files for entry in tomllib.loads(file.read_text())["mutation"]]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository that may be spoiled; models are only linked to."""
+    folder = tmp_path_factory.mktemp("spoiled")
+    for name in COPIED:
+        there = REPOSITORY / name
+        if there.is_dir():
+            shutil.copytree(there, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(there, folder / name)
+    (folder / "models").symlink_to(REPOSITORY / "models")
+    return folder
+
+
+@pytest.fixture
+def spoiled(copy: Path, mutation: Mutation) -> Iterator[Path]:
+    """The copy with one behaviour taken out."""
+    file = copy / mutation.file
+    whole = file.read_text()
+    file.write_text(whole.replace(mutation.find, mutation.replace))
+    yield copy
+    file.write_text(whole)
+
+
+@pytest.mark.parametrize("mutation", mutations(), ids=lambda mutation: mutation.behaviour)
+def test_a_listed_behaviour_is_where_the_list_says_and_so_is_its_test(mutation: Mutation) -> None:
+    assert (REPOSITORY / mutation.file).read_text().count(mutation.find) == 1
+    assert mutation.find != mutation.replace
+    file, _, name = mutation.test.partition("::")
+    if name:
+        function = re.sub(r"\[.*", "", name.rpartition("::")[2])
+        assert f"def {function}(" in (REPOSITORY / file).read_text()
+    else:
+        assert (REPOSITORY / file).is_file()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("mutation", mutations(), ids=lambda mutation: mutation.behaviour)
+def test_a_behaviour_that_is_taken_out_is_missed(mutation: Mutation, spoiled: Path, tmp_path: Path) -> None:
+    paths = os.pathsep.join([str(spoiled), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.setdefault("RADNODE_SHARED", str((REPOSITORY / ".." / "shared").resolve()))
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--timeout=300", "-m", "", f"--basetemp={tmp_path / 'run'}"]
+    ran = subprocess.run(
+        [*command, mutation.test], cwd=spoiled, env=environment, check=False, capture_output=True, text=True
+    )
+    assert ran.returncode == TEST_FAILED, ran.stdout[-2000:] + ran.stderr[-2000:]
