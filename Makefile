@@ -7,7 +7,7 @@ UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help install demo test lint long clean
+.PHONY: help install demo test lint audit long clean
 
 help:                           ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -32,6 +32,9 @@ lint: install                   ## Style, types and import rules
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
+
+audit: install                  ## List the parts (dist/radnode.cdx.json) and look for published vulnerabilities
+	.ci/audit
 
 long: install                   ## The tests that take minutes or need a browser
 	.venv/bin/python -m pytest -m long
