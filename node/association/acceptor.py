@@ -215,6 +215,8 @@ class Acceptor:
     def _close(self) -> None:
         for pending in list(self._pending):
             self._drop(pending)
+        while not self._leaving.empty():
+            self._leaving.get().close()
         self._selector.close()
         self._alarm.close()
         self._bell.close()

@@ -6,7 +6,6 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from node.association.allowlist import Caller, Rejection
@@ -71,7 +70,7 @@ class Association:
         return not self._thread.is_alive()
 
     def abandon(self, patience_seconds: float) -> None:
-        """Abort once the request at hand is answered; break the connection off if that takes too long."""
+        """Abort, but not while an answer is being made; break the connection off if that takes too long."""
         self._is_abandoned = True
         self._wire.interrupt()
         if not self.join(patience_seconds):
@@ -143,6 +142,5 @@ class Association:
 
     def _part(self, last_words: bytes) -> None:
         """Say the last words, if there are any, and leave it to others to wait until the peer closes."""
-        with suppress(AssociationBroken):
-            self._wire.send(last_words)
+        self._wire.send_last(last_words)
         self._reception.see_off(self._arrival.connection, self._arrival.address)

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from node.association.pdu import HEADER, MAXIMUM_PDU_BYTES, judge_header
-from node.errors import ConnectionLost, PeerTooSlow
+from node.errors import AssociationBroken, ConnectionLost, PeerTooSlow
 
 _BUFFER_BYTES = HEADER.size + MAXIMUM_PDU_BYTES
+_LAST_WORDS_SECONDS = 1.0
 
 
 class Wire:
@@ -23,7 +24,8 @@ class Wire:
         self, connection: socket.socket, patience_seconds: float, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         """Give the peer `patience_seconds` for each PDU, from when we begin to wait for it to its last byte."""
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(OSError):  # the peer has gone already, as the first read will show
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = connection
         self._patience_seconds = patience_seconds
         self._monotonic = monotonic
@@ -48,14 +50,13 @@ class Wire:
         return kind, body
 
     def send(self, pdus: bytes) -> None:
-        """Send PDUs; raises PeerTooSlow for a peer that takes nothing, ConnectionLost."""
-        try:
-            self._socket.settimeout(self._patience_seconds)
-            self._socket.sendall(pdus)
-        except TimeoutError as error:
-            raise PeerTooSlow("takes no answer") from error
-        except OSError as error:
-            raise ConnectionLost("connection failed while answering") from error
+        """Send PDUs; raises PeerTooSlow for a peer that does not take them in time, ConnectionLost."""
+        self._send(pdus, self._patience_seconds)
+
+    def send_last(self, pdus: bytes) -> None:
+        """Send what nothing follows, unless the peer takes nothing any more."""
+        with suppress(AssociationBroken):
+            self._send(pdus, _LAST_WORDS_SECONDS)
 
     def interrupt(self) -> None:
         """Let the thread that reads, now or next, find the connection lost.
@@ -68,6 +69,15 @@ class Wire:
     def cut(self) -> None:
         """Break the connection off, whatever its thread waits for."""
         self._shut_down(socket.SHUT_RDWR)
+
+    def _send(self, pdus: bytes, patience_seconds: float) -> None:
+        try:
+            self._socket.settimeout(patience_seconds)
+            self._socket.sendall(pdus)
+        except TimeoutError as error:
+            raise PeerTooSlow("takes no answer") from error
+        except OSError as error:
+            raise ConnectionLost("connection failed while answering") from error
 
     def _fill(self, needed: int, deadline: float) -> None:
         """Read until `needed` bytes are in the buffer, and whatever else is there."""
