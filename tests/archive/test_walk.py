@@ -150,6 +150,13 @@ def test_tags_that_do_not_ascend_are_refused() -> None:
         walk_dataset(encode(first, EXPLICIT) * 2, EXPLICIT)
 
 
+def test_a_deflated_transfer_syntax_is_refused_whatever_it_holds() -> None:
+    dataset = Dataset()
+    dataset.PatientID = "X"
+    with pytest.raises(MalformedInstance, match="cannot be walked"):
+        walk_dataset(encode(dataset, EXPLICIT), uid.DeflatedExplicitVRLittleEndian)
+
+
 SQ_OPEN = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff"
 SQ_OF_8 = b"\x08\x00\x40\x11SQ\0\0\x08\0\0\0"
 ITEM_OPEN, ITEM_OF_0 = b"\xfe\xff\x00\xe0\xff\xff\xff\xff", b"\xfe\xff\x00\xe0\0\0\0\0"
