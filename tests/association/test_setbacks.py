@@ -18,6 +18,7 @@ from receiving import Node, running, send
 from tiny_disk import fill, tiny_disk
 
 from node.database.inspection import find_faults
+from node.database.opening import PATIENCE_SECONDS
 from node.delivery.scu import StoreAnswer
 from node.studies.reconciliation import Differences, find_differences
 
@@ -69,7 +70,7 @@ def try_to_send(node: Node, paths: list[Path]) -> list[StoreAnswer]:
 @pytest.mark.timeout(300)
 def test_a_database_held_for_a_minute_refuses_for_now_and_recovers(tmp_path: Path) -> None:
     (path,) = chests(tmp_path / "sent", 1)
-    with running(tmp_path) as node:
+    with running(tmp_path, busy_seconds=PATIENCE_SECONDS) as node:
         context = build_context(DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian)
         sender = AE("XRAY").associate("127.0.0.1", node.address.port, [context])
         with sqlite3.connect(tmp_path / "node.db", isolation_level=None) as other:
