@@ -8,6 +8,10 @@ from node.database.engine import Database
 from node.database.failures import damage_of
 from node.database.inspection import find_faults
 
+# How long the node waits for a database that another process holds: a sender should hear A700 before it gives
+# up by itself, which many do after 30 s.
+PATIENCE_SECONDS = 10.0
+
 
 def open_whole(path: Path) -> Database:
     """Open (or create) the database and bring its tables to the newest revision.
@@ -16,6 +20,6 @@ def open_whole(path: Path) -> Database:
     """
     if path.exists() and (faults := find_faults(path)):
         raise damage_of(path, f"quick check says {' '.join(faults[0].split())}")
-    database = Database(path)
+    database = Database(path, PATIENCE_SECONDS)
     database.migrate()
     return database

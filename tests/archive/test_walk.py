@@ -150,6 +150,42 @@ def test_tags_that_do_not_ascend_are_refused() -> None:
         walk_dataset(encode(first, EXPLICIT) * 2, EXPLICIT)
 
 
+def test_a_deflated_transfer_syntax_is_refused_whatever_it_holds() -> None:
+    dataset = Dataset()
+    dataset.PatientID = "X"
+    with pytest.raises(MalformedInstance, match="cannot be walked"):
+        walk_dataset(encode(dataset, EXPLICIT), uid.DeflatedExplicitVRLittleEndian)
+
+
+SQ_OPEN = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff"
+SQ_OF_8 = b"\x08\x00\x40\x11SQ\0\0\x08\0\0\0"
+ITEM_OPEN, ITEM_OF_0 = b"\xfe\xff\x00\xe0\xff\xff\xff\xff", b"\xfe\xff\x00\xe0\0\0\0\0"
+ITEM_END, SQ_END = b"\xfe\xff\x0d\xe0\0\0\0\0", b"\xfe\xff\xdd\xe0\0\0\0\0"
+PIXELS_OPEN = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
+
+
+@pytest.mark.parametrize(
+    ("encoded", "words"),
+    [
+        (SQ_OPEN + b"\xfe\xff\x00\xe0\x10\0\0\0" + SQ_END, "runs past its sequence"),
+        (SQ_OF_8 + b"\xfe\xff\x00\xe0\x01\0\0\0" + bytes(8), "runs past its sequence"),
+        (SQ_OPEN + ITEM_OF_0 + b"\xfe\xff\xdd\xe0\x02\0\0\0", "with a length of 2"),
+        (SQ_OF_8 + SQ_END, "where nothing is open"),
+        (SQ_OPEN + ITEM_OPEN + SQ_END + ITEM_END, "does not belong"),
+        (PIXELS_OPEN + ITEM_OF_0 + ITEM_OPEN + ITEM_END + SQ_END, "without a length"),
+        (SQ_OPEN + b"\x08\x00\x50\x11UI\0\0" + SQ_END, "where an item should start"),
+        (b"\x08\x00\x60\x00CS\xff", "cut off"),
+        (b"\x10\x00\x10\x00UT\0\0\xff\xff\xff\xff" + SQ_END, "which its VR does not allow"),
+        (SQ_OPEN + ITEM_OPEN, "never closed"),
+    ],
+)
+def test_a_made_up_data_set_that_contradicts_itself_is_refused(encoded: bytes, words: str) -> None:
+    assert is_accepted(SQ_OPEN + ITEM_OPEN + ITEM_END + ITEM_OF_0 + SQ_END, EXPLICIT)
+    assert is_accepted(PIXELS_OPEN + ITEM_OF_0 + SQ_END, EXPLICIT)
+    with pytest.raises(MalformedInstance, match=words):
+        walk_dataset(encoded, EXPLICIT)
+
+
 def test_file_meta_inside_a_data_set_is_refused() -> None:
     transfer_syntax_element = b"\x02\x00\x10\x00UI\x12\x00" + b"1.2.840.10008.1.2\0"
     with pytest.raises(MalformedInstance, match="does not belong"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from receiving import Node, running, send
 from tiny_disk import fill, tiny_disk
 
 from node.database.inspection import find_faults
+from node.database.opening import PATIENCE_SECONDS
 from node.delivery.scu import StoreAnswer
 from node.studies.reconciliation import Differences, find_differences
 
@@ -62,6 +64,24 @@ def try_to_send(node: Node, paths: list[Path]) -> list[StoreAnswer]:
         return send(node, *paths)
     except Exception:  # noqa: BLE001 - the node had no room to let the sender in
         return []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_a_database_held_for_a_minute_refuses_for_now_and_recovers(tmp_path: Path) -> None:
+    (path,) = chests(tmp_path / "sent", 1)
+    with running(tmp_path, busy_seconds=PATIENCE_SECONDS) as node:
+        context = build_context(DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian)
+        sender = AE("XRAY").associate("127.0.0.1", node.address.port, [context])
+        with sqlite3.connect(tmp_path / "node.db", isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            held_until = time.monotonic() + 60
+            while time.monotonic() < held_until:
+                assert sender.send_c_store(path).Status == 0xA700
+            other.execute("ROLLBACK")
+        assert sender.send_c_store(path).Status == 0x0000
+        sender.release()
+        assert_sound(node, tmp_path, [path])
 
 
 def test_a_database_held_while_four_senders_wait_refuses_them_for_now_and_recovers(tmp_path: Path) -> None:

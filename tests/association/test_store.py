@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from pydicom import dcmread
 from pydicom.filereader import read_file_meta_info
 from pynetdicom import AE
 from pynetdicom.presentation import build_context
-from receiving import SERVE, Node, answer_to, ask, associated, request_of, running, send
+from receiving import SERVE, Node, answer_to, ask, associated, request_of, running, send, wait_until
+from sqlalchemy.event import listen
 from tiny_disk import fill, tiny_disk
 
 from node.delivery.scu import StoreAnswer, send_instances
@@ -183,6 +185,23 @@ def test_four_senders_at_once_lose_nothing(node: Node, shared: Path) -> None:
     assert [answer.status for answer in answers] == [0x0000] * (4 * len(paths))
     assert len(node.instances) == len(node.files("instances")) == len(paths)
     assert node.endings() == ["released"] * 4
+
+
+def test_instances_of_four_senders_that_wait_share_one_commit(node: Node, shared: Path) -> None:
+    paths = misc_files(shared, *list(SYNTAX_OPTIONS)[:4])
+    commits: list[bool] = []
+    listen(node.database._engine, "commit", lambda made: commits.append("is_writer" in made.get_execution_options()))
+    senders = [AE().associate("127.0.0.1", node.listener.port, [build_context(*context_of(path))]) for path in paths]
+    commits.clear()
+    with sqlite3.connect(node.database.path, isolation_level=None) as other, ThreadPoolExecutor() as pool:
+        other.execute("BEGIN IMMEDIATE")
+        answers = pool.map(lambda sender, path: sender.send_c_store(path).Status, senders, paths)
+        wait_until(lambda: len(node.files("instances")) == 4)
+        other.execute("ROLLBACK")
+        assert list(answers) == [0x0000] * 4
+    assert sum(commits) < 4
+    for sender in senders:
+        sender.release()
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs the package strace")

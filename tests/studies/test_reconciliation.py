@@ -75,6 +75,13 @@ def test_a_file_that_is_torn_under_its_final_name_is_put_aside(node: Keeper, dam
     assert node.files("instances") == set()
 
 
+def test_a_whole_file_that_lies_under_the_name_of_another_is_put_aside(node: Keeper) -> None:
+    path = node.archive.path_of(node.place(chest(1)).path)
+    path.rename(path.with_name(f"{path.stem[::-1]}.dcm"))
+    assert node.reconciliation().run() == Reconciled(quarantined=1)
+    assert node.rows() == {}
+
+
 def test_a_row_without_a_file_raises_an_alarm_once_and_holds_the_study(
     node: Keeper, caplog: pytest.LogCaptureFixture
 ) -> None:
