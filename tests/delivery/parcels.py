@@ -154,7 +154,8 @@ def replying_peer(reply: bytes) -> Iterator[int]:
                 with connection:
                     connection.recv(65536)
                     connection.sendall(reply)
-                    connection.recv(1)  # until the other side has closed
+                    while connection.recv(65536):  # until the other side has closed
+                        continue
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=answer, args=(server,), daemon=True)
