@@ -194,7 +194,7 @@ def analyse(folder: Path, model: Path, *, doubts_identity: bool, **facts: str) -
     assert side.complete(60) == 1
     claim = side.queue.claim("worker-1")
     assert claim is not None
-    station = Station("RADNODE", doubts_identity)
+    station = Station("RADNODE", most_samples=10**9, doubts_identity=doubts_identity)
     Execution(side.database, archive, catalog, side.queue, station).run(claim)
     return describe_study(side.database, series[0].StudyInstanceUID)
 

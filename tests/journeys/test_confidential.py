@@ -1,4 +1,4 @@
-"""A patient is named in the archive, the results and the audit trail, and nowhere else; files are for our user alone."""
+"""A patient is named in archive, results and audit trail, and nowhere else; files are for our user alone."""
 
 from __future__ import annotations
 
@@ -95,11 +95,14 @@ def test_no_token_of_the_patient_is_in_the_log_or_in_a_command_line(visit: Visit
 
 def test_the_audit_trail_does_name_the_patient_and_who_sent(visit: Visit) -> None:
     trail = visit.node.folder / "radnode-data" / "audit"
-    until(lambda: TOKENS[1] in "".join(file.read_text() for file in trail.glob("*.xml")), visit.node.folder / "node.log")
-    text = "".join(file.read_text() for file in trail.glob("*.xml"))
-    assert TOKENS[0] in text
-    assert "Application Start" in text
-    assert 'UserID="PACS"' in text
+
+    def text() -> str:
+        return "".join(file.read_text() for file in trail.glob("*.xml"))
+
+    until(lambda: TOKENS[1] in text(), visit.node.folder / "node.log")
+    assert TOKENS[0] in text()
+    assert "Application Start" in text()
+    assert 'UserID="PACS"' in text()
 
 
 def test_nobody_but_our_user_may_read_what_the_node_keeps(visit: Visit) -> None:
