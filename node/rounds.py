@@ -54,9 +54,10 @@ class Rounds(Generic[Entry]):
         return tickets
 
     def _run(self, tickets: list[_Ticket[Entry]]) -> None:
-        error: Exception | None = None
+        error: Exception | None = InterruptedError("the thread that ran this round was ended")
         try:
             self._serve([ticket.entry for ticket in tickets])
+            error = None
         except Exception as raised:  # noqa: BLE001 - raised again in every thread that waits for it
             error = raised
         finally:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+import pytest
 from receiving import wait_until
 
-from node.rounds import Rounds
+from node.rounds import Rounds, _Ticket
 
 
 class Service:
@@ -79,6 +80,19 @@ def test_a_round_that_fails_fails_for_each_who_waited_for_it_and_for_no_other() 
     assert (ends, other_ends) == (["served"], ["failed"] * 3)
     service.rounds.join(5)
     assert service.served[-1] == [5]
+
+
+def test_a_round_whose_thread_is_ended_is_no_success_for_those_who_waited_for_it() -> None:
+    def end(_entries: Sequence[int]) -> None:
+        raise SystemExit
+
+    rounds = Rounds(end)
+    ticket = _Ticket(2)
+    rounds._waiting.append(ticket)
+    with pytest.raises(SystemExit):
+        rounds.join(1)
+    assert ticket.is_served
+    assert isinstance(ticket.error, InterruptedError)
 
 
 def test_a_service_is_never_in_two_rounds_at_once() -> None:

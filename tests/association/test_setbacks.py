@@ -48,6 +48,7 @@ def test_database_and_files_on_a_disk_that_fills_up_refuse_for_now_and_recover(
     paths = chests(tmp_path / "sent", 30)
     with tiny_disk(tmp_path / "tiny") as folder, running(folder) as node:
         assert [answer.status for answer in send(node, paths[0])] == [0x0000]
+        assert node.endings() == ["released"]  # so that nothing is written while the disk is being filled
         ballast = fill(folder, leave_bytes=leave_kilobytes * 1024)
         answers = try_to_send(node, paths)
         assert {answer.status for answer in answers} <= {0x0000, 0xA700}
