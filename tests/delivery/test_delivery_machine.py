@@ -154,10 +154,10 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     def everything_arrives_once_all_is_well(self) -> None:
         """Mend everything and let a person resend what is dead: each result gets there."""
-        self.answer = 0x0000
         self.person_pauses_or_resumes(False)
         if self.study_state() in STOPPED:
             self.person_stops_the_study_or_lets_it_go_on(False)
+        self.answer = 0x0000
         resend(self.scene.side.database, self.clock, [n for n, (state, _) in self.rows().items() if state is DEAD])
         for _ in range(4):
             self.clock.pass_seconds(1000)
