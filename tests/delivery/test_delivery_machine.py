@@ -108,6 +108,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         change = pause_destination if pauses else resume_destination
         change(self.scene.side.database, self.scene.settings({"PACS": peer(104)}), "PACS")
         self.is_paused = pauses
+        self.outbox_sends(61, 0xA700)
 
     @rule(cancels=st.booleans())
     def person_stops_the_study_or_lets_it_go_on(self, cancels: bool) -> None:
@@ -115,6 +116,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         decide = {StudyState.HELD: release_study, StudyState.CANCELLED: retry_study}.get(self.study_state(), stops)
         decide(self.scene.side.database, self.clock, self.scene.study_uid)
         self.scene.side.complete(60)
+        self.outbox_sends(61, 0x0000)
 
     @invariant()
     def the_rows_are_where_the_model_is(self) -> None:
@@ -152,10 +154,10 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     def everything_arrives_once_all_is_well(self) -> None:
         """Mend everything and let a person resend what is dead: each result gets there."""
-        self.answer = 0x0000
         self.person_pauses_or_resumes(False)
         if self.study_state() in STOPPED:
             self.person_stops_the_study_or_lets_it_go_on(False)
+        self.answer = 0x0000
         resend(self.scene.side.database, self.clock, [n for n, (state, _) in self.rows().items() if state is DEAD])
         for _ in range(4):
             self.clock.pass_seconds(1000)
