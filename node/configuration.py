@@ -82,6 +82,9 @@ def _lines_of_keys(text: str) -> dict[Place, int]:
     read = text.splitlines()
     begin = 1
     for end in range(1, len(read) + 1):
+        if begin == end and read[end - 1].strip()[:1] in ("", "#"):
+            begin = end + 1  # nothing begins here; to parse all the text again for it would cost a start its time
+            continue
         try:
             tables = tomllib.loads("\n".join(read[:end]))
         except tomllib.TOMLDecodeError:
