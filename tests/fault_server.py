@@ -63,7 +63,7 @@ class StandIn:
                 if claim is not None:
                     self._run_job(claim)
             except OSError:  # a fault point; a worker would die of it, and its node give the job back
-                self._queue.release(WORKER)
+                self._queue.release(WORKER, "fault")
 
     def _run_job(self, claim: Claim) -> None:
         try:
@@ -153,7 +153,7 @@ def obey(order: dict[str, Any]) -> None:
 
 
 def serve(folder: Path, settings: Settings) -> None:
-    settings = settings.model_copy(update={"workers": settings.workers.model_copy(update={"count": 0})})
+    settings = settings.model_copy(update={"workers": settings.workers.model_copy(update={"count": 0, "memory_mb": 1024})})
     node = Node(folder / "node.toml", settings, SystemClock())
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())

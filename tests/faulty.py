@@ -204,6 +204,11 @@ class FaultyNode:
             os.kill(self.pid, signal.SIGKILL)
             wait(lambda: not self.is_alive())
 
+    def terminate(self) -> None:
+        """Ask the node to stop, and wait until it has."""
+        os.kill(self.pid, signal.SIGTERM)
+        wait(lambda: not self.is_alive())
+
     def send(self, story: Story) -> None:
         """Send everything, as often as it takes until one association brings all of it."""
         while not self._is_taken(story):
