@@ -36,7 +36,7 @@ BY_A_PERSON = {
     EventName.DELIVERY_RESENT: "resend",
     EventName.JOB_CANCELLED: "cancel",
 }
-# A lost file is no fault of ours; a worker that doubts, and a job under which a node goes down, have tests of their own.
+# A lost file is no fault of ours; a worker that doubts and a job under which a node goes down are tested elsewhere.
 _NOT_HERE = {EventName.FILE_MISSING, EventName.IDENTITY_DOUBTED, EventName.JOB_INTERRUPTED}
 _OF_THE_NODE = [name for name in EventName if name not in {*BY_A_PERSON, *_NOT_HERE}]
 POINTS = [*map(str, FaultPoint), *map(str, _OF_THE_NODE), *(f"{name} committed" for name in _OF_THE_NODE)]
