@@ -7,13 +7,14 @@ from pathlib import Path
 
 import keras
 
-from node.training.fit import BEST_WEIGHTS, LOG, Material, fit
+from node.training.fit import Material
 from node.training.head_maps import read_head_maps
 from node.training.head_synthesis import ScanLimits
 from node.training.options import SERVED, TrainingOptions
 from node.training.precision import build_in_bfloat16
 from node.training.samples import Split
 from node.training.schedule import Schedule
+from node.training.stages import Prepared, fit_stages
 from node.training.subjects import choose_subjects, read_subjects
 
 from .architecture import SIZE, VARIANTS, build
@@ -55,20 +56,16 @@ def train(data: Path, output: Path, options: TrainingOptions) -> Path:
     keras.utils.set_random_seed(options.seed)
     is_served = options.variant == SERVED
     stages = STAGES if is_served else TUTORIAL_STAGES
-    folders = [output / f"stage{number}" for number in range(1, len(stages))] + [output]
-    begun = [options.resume and (folder / LOG).is_file() for folder in folders]
     made_up = MadeUp([(head, tissues_of(head)) for head in read_head_maps(data.parent / LABEL_MAPS)], SCANS)
     known, watched = (read_heads(data, split) for split in (Split.TRAIN, Split.VALIDATION))
-    for number, (stage, folder) in enumerate(zip(stages, folders, strict=True)):
-        if any(begun[number + 1 :]):
-            continue
-        network = build_in_bfloat16(build if is_served else VARIANTS[options.variant])
-        if number:
-            network.load_weights(folders[number - 1] / BEST_WEIGHTS)
+
+    def prepare(number: int, stage: Stage) -> Prepared:
         course = Course(SIZE, BATCH_SIZE, BATCHES, options.seed + number, stage.is_calm)
         material = Material(HeadBlocks(known, made_up, course), fixed_blocks(watched, course, VALIDATION_BLOCKS))
-        fit(network, material, _schedule(stage, options), folder, options)
-    return output / BEST_WEIGHTS
+        network = build_in_bfloat16(build if is_served else VARIANTS[options.variant])
+        return network, material, _schedule(stage, options)
+
+    return fit_stages(stages, prepare, output, options)
 
 
 def _schedule(stage: Stage, options: TrainingOptions) -> Schedule:

@@ -11,11 +11,12 @@ import keras
 from node.training.batches import Dealing
 from node.training.class_batches import ClassPictures, Variation, VariedClasses, shrink
 from node.training.class_folders import choose_class_samples
-from node.training.fit import BEST_WEIGHTS, LOG, Material, fit
+from node.training.fit import Material, fit
 from node.training.options import SERVED, TrainingOptions
 from node.training.precision import build_in_bfloat16
 from node.training.samples import Split
 from node.training.schedule import Schedule
+from node.training.stages import Prepared, fit_stages
 
 from .architecture import OFFICIAL as OFFICIAL_VARIANT
 from .architecture import SIZE, VARIANTS, build_for
@@ -65,16 +66,12 @@ def train(data: Path, output: Path, options: TrainingOptions) -> Path:
     if options.variant != SERVED:
         return _train_tutorial(data, output, options)
     splits = (prepare_split(data, Split.TRAIN, options.seed), prepare_split(data, Split.VALIDATION, options.seed))
-    folders = [output / f"stage{number}" for number in range(1, len(STAGES))] + [output]
-    begun = [options.resume and (folder / LOG).is_file() for folder in folders]
-    for number, (stage, folder) in enumerate(zip(STAGES, folders, strict=True)):
-        if any(begun[number + 1 :]):
-            continue
+
+    def prepare(_number: int, stage: Stage) -> Prepared:
         network = build_in_bfloat16(partial(build_for, stage.size))
-        if number:
-            network.load_weights(folders[number - 1] / BEST_WEIGHTS)
-        fit(network, _material(splits, stage, options.seed), _schedule(stage, options), folder, options)
-    return output / BEST_WEIGHTS
+        return network, _material(splits, stage, options.seed), _schedule(stage, options)
+
+    return fit_stages(STAGES, prepare, output, options)
 
 
 def _material(splits: tuple[ClassPictures, ClassPictures], stage: Stage, seed: int) -> Material:
