@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from node.audit.message import (
@@ -70,14 +70,15 @@ def _tell_association(session: Session, event: Event, settings: Settings) -> Ite
 def _received(session: Session, association: Association) -> Mapping[Study, Counter[str]]:
     """Return the studies of which an association brought new instances, and how many of each SOP class."""
     query = (
-        select(Study, Instance.sop_class_uid)
+        select(Study, Instance.sop_class_uid, func.count())
         .join(Series, Series.study_id == Study.id)
         .join(Instance, Instance.series_id == Series.id)
         .where(Instance.association_id == association.id)
+        .group_by(Study.id, Instance.sop_class_uid)
     )
     found: defaultdict[Study, Counter[str]] = defaultdict(Counter)
-    for study, sop_class_uid in session.execute(query):
-        found[study][sop_class_uid] += 1
+    for study, sop_class_uid, count in session.execute(query):
+        found[study][sop_class_uid] = count
     return found
 
 

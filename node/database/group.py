@@ -49,7 +49,7 @@ class GroupCommit:
             self._commit_together(works)
         except (DatabaseBusy, ArchiveFull):
             raise  # whoever tries alone would fare no better
-        except Exception:
+        except Exception:  # what one of them does must not cost the others theirs
             if len(works) == 1:
                 raise
             for work in works:
