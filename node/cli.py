@@ -35,6 +35,7 @@ from node.studies.overview import describe_study, list_deliveries, list_studies
 from node.studies.rehearsal import AssumedSender
 from node.training_verbs import bench, evaluate, train
 from node.upkeep_verbs import backup, repair, restore, verify
+from node.verb_options import config_option, json_option
 from node.vocabulary import PeerAddress
 
 CONFIG_FILES = ("node.toml", "peers.toml", "routes.toml")
@@ -51,14 +52,6 @@ class _Group(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-_config = click.option(
-    "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("node.toml"),
-    show_default=True,
-    help="The node.toml that `radnode init` wrote.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -87,7 +80,7 @@ def init(folder: Path) -> None:
 
 
 @main.command()
-@_config
+@config_option
 @click.option(
     "--log-format",
     type=click.Choice([known.value for known in LogFormat]),
@@ -117,8 +110,8 @@ def serve(config: Path, log_format: str) -> None:
 
 
 @main.command()
-@_config
-@_json
+@config_option
+@json_option
 @click.option("--store", is_flag=True, help="Store a report of nobody in each peer that has doctor_store = true.")
 def doctor(config: Path, as_json: bool, store: bool) -> None:
     """Check everything the node needs, and say what to do and what to enter in the PACS."""
@@ -136,8 +129,8 @@ def studies() -> None:
 
 
 @studies.command("list")
-@_config
-@_json
+@config_option
+@json_option
 def list_all_studies(config: Path, as_json: bool) -> None:
     """List every study with its state."""
     columns = ("study_instance_uid", "state", "patient_id", "instances", "jobs", "received_at")
@@ -146,8 +139,8 @@ def list_all_studies(config: Path, as_json: bool) -> None:
 
 @studies.command("show")
 @click.argument("study_uid")
-@_config
-@_json
+@config_option
+@json_option
 def show_study(study_uid: str, config: Path, as_json: bool) -> None:
     """Show one study: its series, why each rule did or did not match, jobs, deliveries and events."""
     print_study(describe_study(_database(load_settings(config)), study_uid), as_json)
@@ -158,7 +151,7 @@ def _add_study_verb(name: str, act: Callable[[Database, SystemClock, str], objec
 
     @studies.command(name, help=promise)
     @click.argument("study_uid")
-    @_config
+    @config_option
     def verb(study_uid: str, config: Path) -> None:
         database = _database(load_settings(config))
         act(database, SystemClock(), study_uid)
@@ -178,8 +171,8 @@ def deliveries() -> None:
 
 
 @deliveries.command("list")
-@_config
-@_json
+@config_option
+@json_option
 def list_all_deliveries(config: Path, as_json: bool) -> None:
     """List every delivery with its state and the destination's last answer."""
     columns = ("delivery", "study_instance_uid", "kind", "destination", "state", "answer")
@@ -189,7 +182,7 @@ def list_all_deliveries(config: Path, as_json: bool) -> None:
 @deliveries.command("resend")
 @click.argument("numbers", type=int, nargs=-1)
 @click.option("--dead", "all_dead", is_flag=True, help="Every delivery that is dead.")
-@_config
+@config_option
 def resend_deliveries(numbers: tuple[int, ...], all_dead: bool, config: Path) -> None:
     """Send the deliveries with these NUMBERS (of `deliveries list`) again, the same bytes as before."""
     if bool(numbers) == all_dead:
@@ -204,7 +197,7 @@ def resend_deliveries(numbers: tuple[int, ...], all_dead: bool, config: Path) ->
 @deliveries.command("pause")
 @click.argument("peer")
 @click.option("--reason", default="", help="Why, for whoever looks later.")
-@_config
+@config_option
 def pause_deliveries(peer: str, reason: str, config: Path) -> None:
     """Send nothing to the PEER of peers.toml until `deliveries resume`; what waits for it is kept."""
     settings = load_settings(config)
@@ -214,7 +207,7 @@ def pause_deliveries(peer: str, reason: str, config: Path) -> None:
 
 @deliveries.command("resume")
 @click.argument("peer")
-@_config
+@config_option
 def resume_deliveries(peer: str, config: Path) -> None:
     """Let deliveries to a paused PEER go on; a running node sends them at once."""
     settings = load_settings(config)
@@ -228,8 +221,8 @@ def peers() -> None:
 
 
 @peers.command("list")
-@_config
-@_json
+@config_option
+@json_option
 def list_all_peers(config: Path, as_json: bool) -> None:
     """List every peer with its address, and whether deliveries to it are paused."""
     settings = load_settings(config)
@@ -240,8 +233,8 @@ def list_all_peers(config: Path, as_json: bool) -> None:
 
 @peers.command("echo")
 @click.argument("names", nargs=-1)
-@_config
-@_json
+@config_option
+@json_option
 def echo_named_peers(names: tuple[str, ...], config: Path, as_json: bool) -> None:
     """Send a C-ECHO to the peers NAMES (none: all) and show how long each took; exit code 1 if one is silent."""
     settings = load_settings(config)
@@ -260,8 +253,8 @@ def rules() -> None:
 @click.argument("folder", type=_folder)
 @click.option("--sender", default="", help="The AE title taken to have sent the files.")
 @click.option("--sender-address", default="", help="The address taken to have sent them.")
-@_config
-@_json
+@config_option
+@json_option
 def test_rules(folder: Path, sender: str, sender_address: str, config: Path, as_json: bool) -> None:
     """Tell for every rule and series in FOLDER whether it matches and why; nothing is run or sent."""
     settings = _settings_or_defaults(config)
@@ -276,7 +269,7 @@ def models() -> None:
 
 @models.command("list")
 @click.option("--folder", "folders", type=_folder, multiple=True, help="A further folder that holds model folders.")
-@_json
+@json_option
 def list_models(folders: tuple[Path, ...], as_json: bool) -> None:
     """List every model with its version, status and what it takes."""
     catalog = Catalog([bundled_models(), *folders])
@@ -305,7 +298,7 @@ def check_models(name: str | None, folders: tuple[Path, ...]) -> None:
 @click.option("--port", type=click.IntRange(1, 65535), help="The receiver's port.")
 @click.option("--called", "called_ae_title", help="The receiver's AE title.")
 @click.option("--calling", "calling_ae_title", default="RADSEND", show_default=True, help="Our AE title.")
-@_config
+@config_option
 def send(
     folder: Path,
     host: str | None,

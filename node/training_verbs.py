@@ -12,6 +12,7 @@ from node.catalog import Model, bundled_models
 from node.clock import SystemClock
 from node.display import print_rows
 from node.errors import ModelCardError
+from node.verb_options import json_option
 
 COMMITTED_SEED = 20261120  # repeats the weights that come with radnode
 SPLITS = ("val", "test", "train")
@@ -95,7 +96,7 @@ def bench() -> None:
 @click.option("--made-up", is_flag=True, help="Volumes of noise in place of --data.")
 @click.option("--volumes", type=click.IntRange(2), default=24, show_default=True, help="How many volumes.")
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="How often each way has its turn.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@json_option
 def bench_train_io(data: Path | None, made_up: bool, volumes: int, rounds: int, as_json: bool) -> None:
     """Time feeding the same volumes to training from memory, from record files and by reading each when needed."""
     from node.training.feeding_bench import FeedingBench, make_up_volumes

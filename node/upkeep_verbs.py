@@ -17,20 +17,12 @@ from node.display import collect, print_record, print_rows
 from node.errors import SettingsError
 from node.settings import Settings, load_settings
 from node.upkeep.copies import Copied
-
-_config = click.option(
-    "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("node.toml"),
-    show_default=True,
-    help="The node.toml that `radnode init` wrote.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+from node.verb_options import config_option, json_option
 
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@_config
+@config_option
 def backup(folder: Path, config: Path) -> None:
     """Copy the database and every file it refers to into FOLDER, while the node runs or not.
 
@@ -54,7 +46,7 @@ def backup(folder: Path, config: Path) -> None:
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@_config
+@config_option
 def restore(folder: Path, config: Path) -> None:
     """Put the database of a backup in FOLDER in place of the node's, and files that are missing beside it.
 
@@ -77,8 +69,8 @@ def restore(folder: Path, config: Path) -> None:
 
 
 @click.command()
-@_config
-@_json
+@config_option
+@json_option
 def repair(config: Path, as_json: bool) -> None:
     """Give every file of the archive its row again, in a new database if the one there is damaged or lost.
 
@@ -99,8 +91,8 @@ def repair(config: Path, as_json: bool) -> None:
 
 
 @click.command()
-@_config
-@_json
+@config_option
+@json_option
 def verify(config: Path, as_json: bool) -> None:
     """Read every file again and compare it with the hash in its row; exit code 1 if one is not whole."""
     from node.upkeep.verification import FileState, verify_files
