@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from node.plain_values import read_text
+
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.float32]
 
@@ -209,20 +211,15 @@ class StudyIdentity:
 
 def study_identity(dataset: Dataset) -> StudyIdentity:
     """Return the identity an instance states; nothing is filled in."""
-
-    def text(keyword: str) -> str:
-        value = dataset.get(keyword)
-        return "" if value is None else str(value)
-
     return StudyIdentity(
-        study_instance_uid=text("StudyInstanceUID"),
-        patient_id=text("PatientID"),
-        patient_name=text("PatientName"),
-        patient_birth_date=text("PatientBirthDate"),
-        patient_sex=text("PatientSex"),
-        study_id=text("StudyID"),
-        study_date=text("StudyDate"),
-        accession_number=text("AccessionNumber"),
+        study_instance_uid=read_text(dataset, "StudyInstanceUID"),
+        patient_id=read_text(dataset, "PatientID"),
+        patient_name=read_text(dataset, "PatientName"),
+        patient_birth_date=read_text(dataset, "PatientBirthDate"),
+        patient_sex=read_text(dataset, "PatientSex"),
+        study_id=read_text(dataset, "StudyID"),
+        study_date=read_text(dataset, "StudyDate"),
+        accession_number=read_text(dataset, "AccessionNumber"),
     )
 
 
@@ -240,7 +237,8 @@ class ReceivedInstance:
     """An instance that is safe on disk, as the archive hands it to the index.
 
     `path` is relative to the archive's root. `sha256` (hex) and `size` (bytes) are over the data set
-    as received, without preamble and file meta. `header` is the data set up to its pixel data.
+    as received, without preamble and file meta. `header` is the data set up to its pixel data, very long
+    values left out.
     """
 
     sop_class_uid: str

@@ -37,9 +37,9 @@ class InstanceIdentity:
     series_instance_uid: str
 
     @staticmethod
-    def tags() -> tuple[int, ...]:
+    def tags() -> frozenset[int]:
         """Return the tags the UIDs are read from."""
-        return tuple(_TAGS.values())
+        return _WANTED
 
     def require(self, sop_class_uid: str, sop_instance_uid: str) -> None:
         """Raise InstanceMismatch unless the C-STORE command named this class and instance."""
@@ -79,3 +79,4 @@ def _tag(keyword: str) -> int:
 _TAGS = {
     keyword: _tag(keyword) for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 }
+_WANTED = frozenset(_TAGS.values())

@@ -21,10 +21,10 @@ from node.archive.disk import (
     sync_file,
     sync_folders,
 )
-from node.archive.identity import InstanceIdentity
-from node.archive.part import AnnouncedInstance, Part
+from node.archive.file_head import AnnouncedInstance
+from node.archive.part import CheckedDataSet, Part
 from node.archive.removal import Arrivals, RemovalList, read_removal_lists, write_removal_list
-from node.archive.reread import hash_data_set, identify_again, read_header
+from node.archive.reread import check_again, hash_data_set
 from node.errors import ArchiveError, MalformedInstance
 from node.faults import FaultPoint
 from node.rounds import Rounds
@@ -76,14 +76,13 @@ class Archive:
         removal until `settle` is called for it. Raises MalformedInstance, ArchiveFull.
         """
         try:
-            identity = part.check()
-            header = read_header(part.path)
+            checked = part.check()
             part.sync()
             relative = _instance_path(part.sha256, part.announced.transfer_syntax_uid)
             self._arrive(part, relative)
         finally:
             part.discard()
-        return _received(identity, part.announced, _Kept(relative, part.sha256, part.size), header)
+        return _received(checked, part.announced, _Kept(relative, part.sha256, part.size))
 
     def settle(self, received: ReceivedInstance) -> None:
         """Say that an instance is in the index by now, or is not going to be."""
@@ -157,8 +156,7 @@ class Archive:
         found = hash_data_set(path)
         if _instance_path(found.sha256, found.announced.transfer_syntax_uid) != relative:
             raise MalformedInstance(f"{relative}: found other content, expected what the name was made from")
-        identity, kept = identify_again(path, found), _Kept(relative, found.sha256, found.size)
-        return _received(identity, found.announced, kept, read_header(path))
+        return _received(check_again(path, found), found.announced, _Kept(relative, found.sha256, found.size))
 
     def shelves(self) -> Iterator[tuple[str, frozenset[str]]]:
         """Give every shelf, such as "instances/0a", with the paths of the files on it."""
@@ -228,12 +226,10 @@ def _relative_path(folder: str, name: str) -> str:
     return f"{folder}/{name[:2]}/{name}.dcm"
 
 
-def _received(
-    identity: InstanceIdentity, announced: AnnouncedInstance, kept: _Kept, header: Dataset
-) -> ReceivedInstance:
+def _received(checked: CheckedDataSet, announced: AnnouncedInstance, kept: _Kept) -> ReceivedInstance:
     return ReceivedInstance(
-        **vars(identity),
+        **vars(checked.identity),
         **vars(kept),
         transfer_syntax_uid=announced.transfer_syntax_uid,
-        header=header,
+        header=checked.header,
     )

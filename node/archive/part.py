@@ -8,26 +8,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.dataset import FileMetaDataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import UID
+from pydicom.dataset import Dataset
 
 from node import faults
 from node.archive.disk import create_file, refuse_full_disk, require_space, sync_file
+from node.archive.file_head import AnnouncedInstance, encode_file_head
+from node.archive.header import before_pixels, build_header, prove_readable
 from node.archive.identity import InstanceIdentity, check_uid, identify_instance
-from node.archive.walk import walk_dataset
+from node.archive.walk import Element, encoding_of, walk_dataset
 from node.faults import FaultPoint
-from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+# How much is written between two looks at the free space; a reserve is many times that.
+_SPACE_STEP_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
-class AnnouncedInstance:
-    """What a C-STORE command and its presentation context say of the data set that follows."""
+class CheckedDataSet:
+    """What a data set that was walked to its end states: who it is, and its header, pixels and long values apart."""
 
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
+    identity: InstanceIdentity
+    header: Dataset
 
 
 class Part:
@@ -51,7 +51,8 @@ class Part:
         self._digest = hashlib.sha256()
         self._data_set_at = len(head)
         self.size = 0
-        require_space(path.parent, len(head), reserve_bytes)
+        self._space_until = -1
+        self._require_space(len(head))
         with refuse_full_disk(path.parent):
             self._file = create_file(path)
             self._file.write(head)
@@ -64,23 +65,21 @@ class Part:
 
     def write(self, fragment: bytes | memoryview) -> None:
         """Append bytes of the data set; raises ArchiveFull before the disk is."""
-        require_space(self.path.parent, len(fragment), self._reserve_bytes)
+        self._require_space(len(fragment))
         with refuse_full_disk(self.path.parent):
             self._file.write(fragment)
         faults.reach(FaultPoint.PART_WRITTEN)
         self._digest.update(fragment)
         self.size += len(fragment)
 
-    def check(self) -> InstanceIdentity:
-        """Walk the data set to its exact end and return its UIDs; raises MalformedInstance."""
+    def check(self) -> CheckedDataSet:
+        """Walk the data set to its exact end and return what it states; raises MalformedInstance."""
         with refuse_full_disk(self.path.parent):
             self._file.flush()
         with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as encoded:
-            uids = walk_dataset(encoded, self.announced.transfer_syntax_uid, self._data_set_at, InstanceIdentity.tags())
-        identity = identify_instance(uids)
-        identity.require(self.announced.sop_class_uid, self.announced.sop_instance_uid)
+            checked = check_data_set(encoded, self._data_set_at, self.announced)
         faults.reach(FaultPoint.PART_CHECKED)
-        return identity
+        return checked
 
     def sync(self) -> None:
         """Return once the whole file is on the device."""
@@ -95,15 +94,30 @@ class Part:
             self._file.close()
         self.path.unlink(missing_ok=True)
 
+    def _require_space(self, needed_bytes: int) -> None:
+        """Look at the free space every few megabytes, for each look is a call into the system."""
+        if self.size + needed_bytes > self._space_until:
+            require_space(self.path.parent, needed_bytes, self._reserve_bytes)
+            self._space_until = self.size + max(needed_bytes, _SPACE_STEP_BYTES)
 
-def encode_file_head(announced: AnnouncedInstance) -> bytes:
-    """Return preamble, prefix and file meta, the same for the same instance whoever sent it and when."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UID(announced.sop_class_uid)
-    meta.MediaStorageSOPInstanceUID = UID(announced.sop_instance_uid)
-    meta.TransferSyntaxUID = UID(announced.transfer_syntax_uid)
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    encoded = DicomBytesIO()
-    write_file_meta_info(encoded, meta)
-    return bytes(128) + b"DICM" + encoded.getvalue()
+
+def check_data_set(encoded: mmap.mmap, start: int, announced: AnnouncedInstance) -> CheckedDataSet:
+    """Walk an encoded data set that begins at `start` and return what it states.
+
+    Raises MalformedInstance when it does not end where it says, InstanceMismatch when it is not what was announced.
+    """
+    elements = walk_dataset(encoded, announced.transfer_syntax_uid, start)
+    wanted = InstanceIdentity.tags()
+    identity = identify_instance(
+        {element.tag: _beginning(encoded, element) for element in elements if element.tag in wanted}
+    )
+    identity.require(announced.sop_class_uid, announced.sop_instance_uid)
+    header = build_header(encoded, encoding_of(announced.transfer_syntax_uid), elements)
+    if any(element.is_open for element in before_pixels(elements)):
+        prove_readable(encoded)
+    return CheckedDataSet(identity, header)
+
+
+def _beginning(encoded: mmap.mmap, element: Element) -> bytes:
+    """Return as much of a value as tells whether it is a UID."""
+    return encoded[element.value_at : element.value_at + min(element.length, 128)]

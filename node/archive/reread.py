@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
-from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
-from node.archive.identity import InstanceIdentity, identify_instance
-from node.archive.part import AnnouncedInstance, encode_file_head
-from node.archive.walk import walk_dataset
+from node.archive.file_head import AnnouncedInstance, encode_file_head
+from node.archive.part import CheckedDataSet, check_data_set
 from node.errors import MalformedInstance
 
 _CHUNK_BYTES = 1 << 20
-# What pydicom raises on values that are not what their VR says.
-_UNREADABLE = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError, EOFError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -58,28 +52,10 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def identify_again(path: Path, data_set: DataSetOnDisk) -> InstanceIdentity:
-    """Walk a kept data set as when it came and return its UIDs; raises MalformedInstance."""
-    syntax, tags = data_set.announced.transfer_syntax_uid, InstanceIdentity.tags()
+def check_again(path: Path, data_set: DataSetOnDisk) -> CheckedDataSet:
+    """Walk a kept data set as when it came and return what it states; raises MalformedInstance."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as encoded:
-        identity = identify_instance(walk_dataset(encoded, syntax, data_set.start, tags))
-    identity.require(data_set.announced.sop_class_uid, data_set.announced.sop_instance_uid)
-    return identity
-
-
-def read_header(path: Path) -> Dataset:
-    """Return the data set up to its pixel data; raises MalformedInstance where its values break pydicom.
-
-    One such is a Specific Character Set with a zero byte; no later step could read the instance.
-    """
-    try:
-        return dcmread(path, stop_before_pixels=True)
-    except (*_UNREADABLE, OSError) as error:
-        if getattr(error, "errno", None) is not None:
-            raise  # the disk's, where pydicom's own has no number
-        raise MalformedInstance(
-            f"data set: its header cannot be read ({type(error).__name__}); correct it at the sender"
-        ) from error
+        return check_data_set(encoded, data_set.start, data_set.announced)
 
 
 def _not_ours() -> MalformedInstance:

@@ -12,6 +12,8 @@ from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
+from node.plain_values import read_value
+
 INDEXED_KEYWORDS = (
     "AcquisitionNumber",
     "AnatomicRegionSequence",
@@ -109,7 +111,7 @@ def _select(header: Dataset, keywords: Iterable[str]) -> dict[str, Any]:
 def _read(header: Dataset, keyword: str) -> Any:
     """Return a value as JSON can hold it; None when it is absent, empty or cannot be read."""
     try:
-        return _plain(header[keyword].value) if keyword in header else None
+        return _plain(read_value(header, keyword))
     except _UNREADABLE:
         return None
 

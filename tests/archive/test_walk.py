@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -75,10 +76,10 @@ def test_every_beginning_of_a_data_set_that_cuts_an_element_is_refused(shared: P
 
 
 def plain_values(read: Dataset) -> dict[int, bytes]:
-    """Return how pydicom read what is no sequence and has a length, as it lies in the file, cut as the walk does."""
+    """Return how pydicom read what is no sequence and has a length, as it lies in the file."""
     raw = {int(tag): read.get_item(tag) for tag in list(read.keys())}
     values = {tag: element.value for tag, element in raw.items() if getattr(element, "length", 0) != 0xFFFFFFFF}
-    return {tag: value[:128] for tag, value in values.items() if isinstance(value, bytes) and read[tag].VR != "SQ"}
+    return {tag: value for tag, value in values.items() if isinstance(value, bytes) and read[tag].VR != "SQ"}
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -88,7 +89,8 @@ def test_the_walk_finds_the_elements_that_pydicom_finds(shared: Path) -> None:
         encoded, syntax = data_set_bytes(path), transfer_syntax(path)
         if len(encoded) < 1_000_000 and is_accepted(encoded, syntax):
             expected = plain_values(dcmread(path))
-            assert walk_dataset(encoded, syntax, wanted=expected) == expected, path.name
+            walked = {tag: encoded[at : at + length] for tag, _, at, length, _ in walk_dataset(encoded, syntax)}
+            assert {tag: walked[tag] for tag in expected} == expected, path.name
             compared += 1
     assert compared > 100
 
@@ -119,14 +121,26 @@ def test_twenty_thousand_levels_are_refused_without_exhausting_the_stack() -> No
         walk_dataset(level * 20_000, EXPLICIT)
 
 
+@pytest.mark.parametrize("is_open", [False, True])
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
-def test_wanted_values_come_from_the_outermost_data_set_only(syntax: uid.UID) -> None:
+def test_elements_are_those_of_the_outermost_data_set_only(syntax: uid.UID, is_open: bool) -> None:
     inner, dataset = Dataset(), Dataset()
     inner.StudyInstanceUID = "1.2.99"
     dataset.RequestAttributesSequence = Sequence([inner])
     dataset.SOPInstanceUID = "1.2.3"
-    found = walk_dataset(encode(dataset, syntax), syntax, wanted=[0x00080018, 0x0020000D])
-    assert found == {0x00080018: b"1.2.3\0"}
+    dataset["RequestAttributesSequence"].is_undefined_length = is_open
+    encoded = encode(dataset, syntax)
+    instance, requests = walk_dataset(encoded, syntax)
+    assert encoded[instance.value_at : instance.value_at + instance.length] == b"1.2.3\0"
+    assert (requests.tag, requests.is_open) == (0x00400275, is_open)
+    assert requests.value_at + requests.length == len(encoded) - 8 * is_open
+
+
+def test_a_data_set_of_nothing_but_empty_elements_does_not_fill_the_memory() -> None:
+    encoded = b"".join(struct.pack("<HHL", 0x0009, number, 0) for number in range(0x10000))
+    encoded += struct.pack("<HHL", 0x0011, 0, 0)
+    with pytest.raises(MalformedInstance, match="more than 65536 elements"):
+        walk_dataset(encoded, IMPLICIT)
 
 
 def test_a_sequence_written_as_un_holds_implicit_items() -> None:

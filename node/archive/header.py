@@ -1,0 +1,88 @@
+"""The header of an instance out of what the walk found: nothing is parsed twice, pixels are not touched."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import takewhile
+from typing import BinaryIO
+
+from pydicom import dcmread
+from pydicom.charset import convert_encodings
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
+from pydicom.values import convert_string
+
+from node.archive.walk import Element, Encoded, Encoding
+from node.errors import MalformedInstance
+
+# Rules and completion look at nothing longer; an encapsulated document must not fill the memory.
+_LONGEST_VALUE_BYTES = 64 << 10
+_LONGEST_SEQUENCE_BYTES = 16 << 20
+_MAYBE_SEQUENCES = frozenset((b"SQ", b"UN", None))
+
+_FIRST_PIXEL_TAG = 0x7FE00008  # float, double and integer pixel data follow each other (PS3.6)
+_CHARACTER_SET = BaseTag(0x00080005)
+
+# What pydicom raises on values that are not what their VR says.
+_UNREADABLE = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError, EOFError, struct.error)
+
+
+def build_header(encoded: Encoded, encoding: Encoding, elements: Sequence[Element]) -> Dataset:
+    """Return the elements before the pixel data, their values undecoded; very long ones are left out.
+
+    Raises MalformedInstance for a character set that pydicom breaks on, such as one with a zero byte: no
+    later step could read the instance.
+    """
+    raw: dict[BaseTag, DataElement | RawDataElement] = {
+        element.tag: element for element in _raw_elements(encoded, encoding, before_pixels(elements))
+    }
+    header = Dataset(raw)
+    stated = raw.get(_CHARACTER_SET)
+    character_set = _character_set(stated.value or b"") if stated else ("iso8859",)
+    header.set_original_encoding(encoding.is_implicit, encoding.is_little, list(character_set))
+    return header
+
+
+def before_pixels(elements: Iterable[Element]) -> Iterator[Element]:
+    """Give the elements that precede the pixel data."""
+    return takewhile(lambda element: element.tag < _FIRST_PIXEL_TAG, elements)
+
+
+def prove_readable(file: BinaryIO | mmap.mmap) -> None:
+    """Read a whole file's header with pydicom; raises MalformedInstance where that breaks.
+
+    Needed only where an outermost sequence has no length: pydicom reads such a one at once, and may take an
+    item otherwise than the walk did.
+    """
+    try:
+        dcmread(file, stop_before_pixels=True)  # type: ignore[arg-type]
+    except (*_UNREADABLE, OSError) as error:
+        if getattr(error, "errno", None) is not None:
+            raise  # the disk's, where pydicom's own has no number
+        raise _unreadable(error) from error
+
+
+def _raw_elements(encoded: Encoded, encoding: Encoding, elements: Iterable[Element]) -> Iterator[RawDataElement]:
+    is_implicit, is_little = encoding
+    for tag, vr, at, length, _ in elements:
+        if length <= (_LONGEST_SEQUENCE_BYTES if vr in _MAYBE_SEQUENCES else _LONGEST_VALUE_BYTES):
+            value = bytes(encoded[at : at + length]) if length else None
+            name = vr.decode("ascii") if vr else None
+            yield RawDataElement(BaseTag(tag), name, length, value, at, is_implicit, is_little)
+
+
+@lru_cache(maxsize=64)
+def _character_set(encoded: bytes) -> tuple[str, ...]:
+    """Return Python's names of the encodings that a Specific Character Set states (PS3.3 C.12.1.1.2)."""
+    try:
+        return tuple(convert_encodings(convert_string(encoded, is_little_endian=True)))
+    except _UNREADABLE as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> MalformedInstance:
+    return MalformedInstance(f"data set: its header cannot be read ({type(error).__name__}); correct it at the sender")

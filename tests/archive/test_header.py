@@ -1,0 +1,58 @@
+"""The header that the walk leaves behind: as pydicom reads the file, without what is too long to hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from dcmtk import data_set_bytes, transfer_syntax
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from node.archive.header import build_header
+from node.archive.walk import encoding_of, walk_dataset
+from node.errors import MalformedInstance
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+
+def header_of(encoded: bytes, syntax: str) -> Dataset:
+    return build_header(encoded, encoding_of(syntax), walk_dataset(encoded, syntax))
+
+
+def test_the_header_of_every_real_file_is_what_pydicom_reads(shared: Path) -> None:
+    compared = 0
+    for path in sorted((shared / "data" / "dicom_misc").glob("*.dcm")):
+        encoded, syntax = data_set_bytes(path), transfer_syntax(path)
+        try:
+            found = header_of(encoded, syntax)
+        except MalformedInstance:
+            continue
+        expected = dcmread(path, stop_before_pixels=True)
+        left_out = [element.tag for element in expected if element.tag not in found]
+        assert all(tag > 0x7FE00010 or len(expected.get_item(tag).value) > 65_536 for tag in left_out), path.name
+        for tag in left_out:
+            del expected[tag]
+        assert list(found.keys()) == list(expected.keys()), path.name
+        assert all(repr(found[tag].value) == repr(expected[tag].value) for tag in list(expected.keys())), path.name
+        compared += 1
+    assert compared > 150
+
+
+def test_a_document_inside_an_instance_is_not_read_into_the_header() -> None:
+    encoded = b"\x08\x00\x60\x00CS\x02\x00CT" + b"\x42\x00\x11\x00OB\0\0\x00\x00\x10\x00" + bytes(1 << 20)
+    assert [element.tag for element in header_of(encoded, EXPLICIT)] == [0x00080060]
+
+
+def test_nothing_from_the_pixel_data_on_is_in_the_header() -> None:
+    encoded = (
+        b"\x08\x00\x60\x00CS\x02\x00CT" + b"\xe0\x7f\x10\x00OW\0\0\2\0\0\0\1\2" + b"\xfc\xff\xfc\xffOB\0\0\2\0\0\0\0\0"
+    )
+    assert [element.tag for element in header_of(encoded, EXPLICIT)] == [0x00080060]
+
+
+def test_a_character_set_with_a_zero_byte_is_refused() -> None:
+    with pytest.raises(MalformedInstance, match="header cannot be read"):
+        header_of(b"\x08\x00\x05\x00CS\x06\x00IS\0_IR" + b"\x08\x00\x60\x00CS\x02\x00CT", EXPLICIT)
