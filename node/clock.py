@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -27,7 +28,7 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own clocks."""
 
-    @property
+    @cached_property
     def boot_id(self) -> str:
         """Return the kernel's random identifier of this boot."""
         return _BOOT_ID.read_text().strip()

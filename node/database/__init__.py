@@ -1,7 +1,7 @@
 """The tables every step writes its progress to, the engine that keeps them, and their migrations."""
 
 from node.database.engine import Database
-from node.database.events import EventName, record_event
+from node.database.events import EventName, record_event, record_study_event
 from node.database.group import GroupCommit
 from node.database.tables import (
     Association,
@@ -39,4 +39,5 @@ __all__ = [
     "Series",
     "Study",
     "record_event",
+    "record_study_event",
 ]

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from node import faults
@@ -58,6 +59,10 @@ ALERTS = frozenset(
 
 Subject = Association | Study | Job | Delivery
 
+# A statement and no object: there is an event for each instance, and a session takes its time over objects.
+_INSERT = insert(Event)
+_ABOUT_NOTHING = dict.fromkeys(("association_id", "study_id", "job_id", "delivery_id"))
+
 
 def record_event(
     session: Session, at: datetime, name: EventName, subject: Subject | None, **detail: Any
@@ -67,30 +72,30 @@ def record_event(
     `detail` holds identifiers, counts and durations, never a patient's name, ID or birth date.
     The subject must have its primary key, so flush a new row first.
     """
-    event = Event(at=at, name=str(name), detail=detail)
     match subject:
         case Association():
-            event.association_id = subject.id
+            about = {"association_id": subject.id}
         case Study():
-            event.study_id = subject.id
+            about = {"study_id": subject.id}
         case Job():
-            event.study_id, event.job_id = subject.study_id, subject.id
+            about = {"study_id": subject.study_id, "job_id": subject.id}
         case Delivery():
             job = subject.result.job
-            event.study_id, event.job_id, event.delivery_id = job.study_id, job.id, subject.id
-    session.add(event)
+            about = {"study_id": job.study_id, "job_id": job.id, "delivery_id": subject.id}
+        case None:
+            about = {}
+    _record(session, at, name, about, detail)
+
+
+def record_study_event(session: Session, at: datetime, name: EventName, study_id: int, **detail: Any) -> None:
+    """Do what `record_event` does, about a study of which only the key is at hand."""
+    _record(session, at, name, {"study_id": study_id}, detail)
+
+
+def _record(session: Session, at: datetime, name: EventName, about: dict[str, int], detail: dict[str, Any]) -> None:
+    session.connection().execute(_INSERT, {**_ABOUT_NOTHING, **about, "at": at, "name": str(name), "detail": detail})
     session.info.setdefault(RECORDED, []).append(name)
     faults.reach(name)
     level = logging.ERROR if name in ALERTS else logging.INFO
-    logger.log(level, str(name), extra={"fields": _fields(event)})
-
-
-def _fields(event: Event) -> dict[str, Any]:
-    """Return the identifiers and details of an event for the log line."""
-    identifiers = {
-        "association": event.association_id,
-        "study": event.study_id,
-        "job": event.job_id,
-        "delivery": event.delivery_id,
-    }
-    return {key: value for key, value in identifiers.items() if value is not None} | event.detail
+    identifiers = {key.removesuffix("_id"): value for key, value in about.items()}
+    logger.log(level, str(name), extra={"fields": identifiers | detail})

@@ -20,10 +20,13 @@ from node.database import (
     Series,
     Study,
     record_event,
+    record_study_event,
 )
 from node.errors import InstanceConflict
 from node.jobs.progress import hold_study
+from node.plain_values import read_text
 from node.states import StudyState
+from node.studies.arrival import add_usual_instance
 from node.studies.header import select_header
 from node.vocabulary import Admission, ReceivedInstance, study_identity
 
@@ -104,6 +107,11 @@ class InstanceIndex:
         self, received: ReceivedInstance, association_id: int, session: Session
     ) -> tuple[Admission | None, str]:
         """Return how an instance is admitted (None: not, it contradicts the first) and the first one's SHA-256."""
+        study_id = add_usual_instance(session, self._clock, received, association_id)
+        if study_id is not None:
+            uid = received.sop_instance_uid
+            record_study_event(session, self._clock.now(), EventName.INSTANCE_KEPT, study_id, sop_instance_uid=uid)
+            return Admission.NEW, received.sha256
         association = session.get_one(Association, association_id)
         known = session.scalar(
             select(Instance).where(Instance.sop_instance_uid == received.sop_instance_uid)
@@ -151,7 +159,7 @@ class InstanceIndex:
             identity = study_identity(received.header)
             study = Study(
                 state=StudyState.RECEIVING,
-                description=_text(received, "StudyDescription"),
+                description=read_text(received.header, "StudyDescription"),
                 received_at=self._clock.now(),
                 last_instance_boot_id=self._clock.boot_id,
                 last_instance_seconds=self._clock.boot_seconds(),
@@ -218,11 +226,6 @@ def _series(session: Session, study: Study, received: ReceivedInstance) -> Serie
     return series or Series(
         study=study,
         series_instance_uid=received.series_instance_uid,
-        modality=_text(received, "Modality"),
-        description=_text(received, "SeriesDescription"),
+        modality=read_text(received.header, "Modality"),
+        description=read_text(received.header, "SeriesDescription"),
     )
-
-
-def _text(received: ReceivedInstance, keyword: str) -> str:
-    value = received.header.get(keyword)
-    return "" if value is None else str(value)
