@@ -15,6 +15,8 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import AllTransferSyntaxes
 
 from node.archive import Archive
+from node.archive.durability import Durability, Unflushed
+from node.archive.journal import Journal
 from node.archive.lock import lock_folder
 from node.association import Listener, ListenerSettings
 from node.audit.sinks import DailyFile, Sink, Syslog, SyslogServer
@@ -52,8 +54,9 @@ class Node:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = lock_folder(data)
         self._database = open_whole(settings.database_file)
-        self._archive = Archive(data, settings.archive.reserve_bytes)
-        self._index = InstanceIndex(self._database, clock)
+        self._journal = Journal(data, clock.boot_id, self._database.sync)
+        self._archive = Archive(data, settings.archive.reserve_bytes, _durability(settings, self._journal))
+        self._index = InstanceIndex(self._database, clock, flushes_instances=False)
         self._reconciliation = Reconciliation(self._database, self._archive, self._index, clock)
         self._catalog = site_catalog(settings)
         self._queue = JobQueue(
@@ -83,9 +86,10 @@ class Node:
     def start(self) -> None:
         """Mend what an earlier run left behind, start the workers, and only then listen."""
         self._archive.sweep_incoming()
+        arrivals = self._journal.replay(self._archive.put_back)
         self._index.close_stale_associations()
         self._queue.interrupt()  # so that no worker of an earlier run ends a job while files and rows are compared
-        self._reconciliation.run()
+        self._reconciliation.run(arrivals)
         models = self._catalog.models
         self._queue.adopt_models({name: model.identity.sha256 for name, model in models.items()})
         self._supervisor.start()
@@ -102,6 +106,7 @@ class Node:
         self._couriers.stop(self._settings.dicom.drain_seconds)
         self._supervisor.stop(self._settings.dicom.drain_seconds)
         self._end_trail()
+        self._journal.close()
         self._database.close()
         self._lock.close()
 
@@ -155,6 +160,11 @@ def forbid_decoding() -> None:
             decoder = get_decoder(syntax)
             for plugin in decoder.available_plugins:
                 decoder.remove_plugin(plugin)
+
+
+def _durability(settings: Settings, journal: Journal) -> Durability:
+    is_machine = settings.archive.durability == "machine"
+    return journal if is_machine else Unflushed(settings.node.data.resolve())
 
 
 def _audit_sinks(settings: AuditSection, data: Path) -> list[Sink]:

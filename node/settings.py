@@ -128,8 +128,9 @@ class TlsSection(_Section):
 
 
 class ArchiveSection(_Section):
-    """How much disk stays free, and how long what has been delivered is kept."""
+    """How safe an answered instance is, how much disk stays free, how long what was delivered is kept."""
 
+    durability: Literal["machine", "process"] = "machine"  # whose death what was answered survives
     reserve_mb: Annotated[int, Field(ge=0)] = 512
     keep_days: Annotated[float, Field(ge=0)] = 0.0
 

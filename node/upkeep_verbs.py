@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from node.archive import Archive
+from node.archive.journal import Journal
 from node.archive.lock import lock_folder
 from node.clock import SystemClock
 from node.database.inspection import kept_files
@@ -82,8 +83,12 @@ def repair(config: Path, as_json: bool) -> None:
 
     settings = load_settings(config)
     with closing(lock_folder(settings.node.data)):
+        clock = SystemClock()
         archive = Archive(settings.node.data, settings.archive.reserve_bytes)
-        work = Repair(settings.database_file, archive, SystemClock())
+        journal = Journal(settings.node.data, clock.boot_id, lambda: None)
+        journal.replay(archive.put_back)
+        journal.close()
+        work = Repair(settings.database_file, archive, clock)
         if work.aside is not None:
             click.echo(f"the damaged database is kept as {work.aside}", err=True)
         collect("Reading files", work.run(), work.count)

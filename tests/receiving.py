@@ -23,6 +23,7 @@ from pynetdicom.presentation import build_context
 from sqlalchemy import select
 
 from node.archive import Archive
+from node.archive.journal import Journal
 from node.association import Listener, ListenerSettings
 from node.clock import SystemClock
 from node.database import Association, Database, Instance
@@ -35,15 +36,19 @@ SERVE = """
 import sys
 from pathlib import Path
 from node.archive import Archive
+from node.archive.journal import Journal
 from node.association import Listener, ListenerSettings
 from node.clock import SystemClock
 from node.database import Database
 from node.studies.index import InstanceIndex
-root = Path(sys.argv[1])
+root, clock = Path(sys.argv[1]), SystemClock()
 database = Database(root / "node.db")
 database.migrate()
-index = InstanceIndex(database, SystemClock())
-listener = Listener(ListenerSettings("RADNODE", "127.0.0.1", 0), Archive(root / "archive"), index)
+journal = Journal(root / "archive", clock.boot_id, database.sync)
+archive = Archive(root / "archive", durability=journal)
+journal.replay(archive.put_back)
+index = InstanceIndex(database, clock, flushes_instances=False)
+listener = Listener(ListenerSettings("RADNODE", "127.0.0.1", 0), archive, index)
 listener.start()
 print(listener.port, flush=True)
 sys.stdin.read()
@@ -84,18 +89,29 @@ class Node:
 
 @contextmanager
 def running(
-    root: Path, reserve_bytes: int = 0, archive_root: Path | None = None, busy_seconds: float = 30.0, **settings: Any
+    root: Path,
+    reserve_bytes: int = 0,
+    archive_root: Path | None = None,
+    busy_seconds: float = 30.0,
+    is_journaled: bool = True,
+    **settings: Any,
 ) -> Iterator[Node]:
-    database = Database(root / "node.db", busy_seconds)
+    """Run what receives, as the node does; a disk too small for a journal has each file flushed."""
+    database, clock = Database(root / "node.db", busy_seconds), SystemClock()
     database.migrate()
-    archive = Archive(archive_root or root / "archive", reserve_bytes)
+    folder = archive_root or root / "archive"
+    journal = Journal(folder, clock.boot_id, database.sync)
+    archive = Archive(folder, reserve_bytes, journal if is_journaled else None)
+    journal.replay(archive.put_back)
+    index = InstanceIndex(database, clock, flushes_instances=not is_journaled)
     listening = ListenerSettings("RADNODE", "127.0.0.1", 0, **settings)
-    node = Node(Listener(listening, archive, InstanceIndex(database, SystemClock())), archive, database)
+    node = Node(Listener(listening, archive, index), archive, database)
     node.listener.start()
     try:
         yield node
     finally:
         node.listener.stop()
+        journal.close()
         database.close()
 
 

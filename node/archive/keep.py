@@ -18,16 +18,16 @@ from node.archive.disk import (
     make_folders,
     move_durably,
     refuse_full_disk,
+    sync_content,
     sync_file,
-    sync_folders,
 )
+from node.archive.durability import Durability, EachFlushed
 from node.archive.file_head import AnnouncedInstance
 from node.archive.part import CheckedDataSet, Part
 from node.archive.removal import Arrivals, RemovalList, read_removal_lists, write_removal_list
 from node.archive.reread import check_again, hash_data_set
 from node.errors import ArchiveError, MalformedInstance
 from node.faults import FaultPoint
-from node.rounds import Rounds
 from node.vocabulary import ReceivedInstance
 
 _INCOMING, _INSTANCES, _RESULTS, _QUARANTINE = "incoming", "instances", "results", "quarantine"
@@ -52,14 +52,18 @@ class Archive:
     results/     what we made
     quarantine/  what contradicts an instance received before
     removal/     lists of files that are about to go
+    journal/     copies of what came last, where the durability is the journal's
     """
 
-    def __init__(self, root: Path, reserve_bytes: int = 0) -> None:
-        """Use the folder `root`, which is made if need be; keep `reserve_bytes` of its disk free."""
+    def __init__(self, root: Path, reserve_bytes: int = 0, durability: Durability | None = None) -> None:
+        """Use the folder `root`, which is made if need be; keep `reserve_bytes` of its disk free.
+
+        What arrives is as safe as `durability` makes it: without one, each file is flushed.
+        """
         self._root = root.resolve()
         self._reserve_bytes = reserve_bytes
+        self._durability = durability or EachFlushed(self._root)
         self._arrivals = Arrivals()
-        self._names = Rounds(sync_folders)
         make_folders(self._root, (_INCOMING, _INSTANCES, _RESULTS, _QUARANTINE, _REMOVAL))
         for name in (_INSTANCES, _RESULTS):
             make_folders(self._root / name, _SHELVES)
@@ -68,25 +72,41 @@ class Archive:
         """Open a part to write a data set to while it arrives; raises ArchiveFull, MalformedInstance."""
         return Part(self._new_part_path(), announced, self._reserve_bytes)
 
-    def finish(self, part: Part) -> ReceivedInstance:
-        """Keep what a part holds and return once no loss of power can take it.
+    def finish(self, part: Part, association_id: int = 0) -> ReceivedInstance:
+        """Keep what a part holds and return once it is as safe as the archive makes it.
 
-        The order is that of PS3.4 B.2.3 taken seriously: the data set is walked to its end, the file
-        flushed, renamed and its name flushed. If anything fails the part is gone. The file is safe from
-        removal until `settle` is called for it. Raises MalformedInstance, ArchiveFull.
+        PS3.4 B.2.3 taken seriously: the data set is walked to its end, and the file and its name are durable.
+        If anything fails the part is gone. The file is safe from removal until `settle` is called for it.
+        Raises MalformedInstance, ArchiveFull.
         """
         try:
             checked = part.check()
-            part.sync()
             relative = _instance_path(part.sha256, part.announced.transfer_syntax_uid)
-            self._arrive(part, relative)
+            self._arrive(part, relative, association_id)
         finally:
             part.discard()
         return _received(checked, part.announced, _Kept(relative, part.sha256, part.size))
 
     def settle(self, received: ReceivedInstance) -> None:
         """Say that an instance is in the index by now, or is not going to be."""
+        self._durability.settle(received.path)
         self._arrivals.end(received.path)
+
+    def put_back(self, relative: str, content: bytes) -> None:
+        """Write a file again that may not have survived a loss of power; one that is whole is left as it is.
+
+        Content that is not what the path was made from was torn itself, and never answered for.
+        """
+        if self._is_whole(self._root / relative, relative):
+            return
+        part = self._new_part_path()
+        try:
+            with create_file(part) as file:
+                file.write(content)
+            if self._is_whole(part, relative):
+                part.rename(self._root / relative)
+        finally:
+            part.unlink(missing_ok=True)
 
     def keep(self, announced: AnnouncedInstance, encoded: bytes | memoryview) -> ReceivedInstance:
         """Keep a data set that is in memory; the promises are those of `finish`."""
@@ -139,6 +159,7 @@ class Archive:
         source = self.path_of(relative)
         target = self._root / _QUARANTINE / source.name
         try:
+            sync_content(source)
             move_durably(source, target)
             faults.reach(FaultPoint.INSTANCE_QUARANTINED)
         except FileNotFoundError:
@@ -173,6 +194,7 @@ class Archive:
 
     def note_removal(self, paths: Sequence[str]) -> RemovalList:
         """Write down durably which files are to go; to be called before their rows change."""
+        self._durability.flush()  # a journal must not bring back what is gone
         return write_removal_list(self._root / _REMOVAL, paths)
 
     def removals(self) -> list[RemovalList]:
@@ -200,18 +222,24 @@ class Archive:
             part.unlink()
         return len(parts)
 
-    def _arrive(self, part: Part, relative: str) -> None:
+    def _arrive(self, part: Part, relative: str, association_id: int) -> None:
         self._arrivals.begin(relative)
         try:
-            target = self._root / relative
             with refuse_full_disk(self._root):
-                part.path.rename(target)
-                faults.reach(FaultPoint.INSTANCE_RENAMED)
-                self._names.join(target.parent)
+                self._durability.arrive(part, relative, association_id)
             faults.reach(FaultPoint.INSTANCE_NAMED)
         except BaseException:
+            self._durability.settle(relative)
             self._arrivals.end(relative)
             raise
+
+    def _is_whole(self, path: Path, relative: str) -> bool:
+        """Tell whether a file holds what the path under the root was made from."""
+        try:
+            found = hash_data_set(path)
+        except (MalformedInstance, FileNotFoundError):
+            return False
+        return _instance_path(found.sha256, found.announced.transfer_syntax_uid) == relative
 
     def _new_part_path(self) -> Path:
         return self._root / _INCOMING / f"{uuid.uuid4().hex}.part"

@@ -72,11 +72,20 @@ class Part:
         self._digest.update(fragment)
         self.size += len(fragment)
 
+    @property
+    def file_bytes(self) -> int:
+        """Return the size of the file, its head included."""
+        return self._data_set_at + self.size
+
+    def mapped(self) -> mmap.mmap:
+        """Return the whole file, to be closed by the caller."""
+        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+
     def check(self) -> CheckedDataSet:
         """Walk the data set to its exact end and return what it states; raises MalformedInstance."""
         with refuse_full_disk(self.path.parent):
             self._file.flush()
-        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as encoded:
+        with self.mapped() as encoded:
             checked = check_data_set(encoded, self._data_set_at, self.announced)
         faults.reach(FaultPoint.PART_CHECKED)
         return checked
@@ -87,6 +96,11 @@ class Part:
             sync_file(self._file)
             self._file.close()
         faults.reach(FaultPoint.PART_FLUSHED)
+
+    def close(self) -> None:
+        """Write no more; the system flushes when it likes."""
+        with refuse_full_disk(self.path.parent):
+            self._file.close()
 
     def discard(self) -> None:
         """Remove the file; does nothing when it has left the incoming folder."""

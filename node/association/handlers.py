@@ -89,7 +89,7 @@ class Handlers:
 
     def _store(self, incoming: IncomingInstance, association_id: int) -> Admission:
         """Keep what was sent, then record it; only then is it ours."""
-        received = self._archive.finish(incoming.claim())
+        received = self._archive.finish(incoming.claim(), association_id)
         try:
             return admit_instance(self._archive, self._index, received, association_id)
         finally:

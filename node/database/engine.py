@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ _PRAGMAS = (
     "PRAGMA synchronous=FULL",  # a commit that was answered survives the loss of power
     "PRAGMA foreign_keys=ON",
 )
+_UNFLUSHED = "PRAGMA synchronous=NORMAL"  # it survives the death of the process, and may be lost with the power
 
 
 class Database:
@@ -36,8 +38,10 @@ class Database:
         """
         self.path = path
         self._busy_seconds = busy_seconds
-        self._engine = _build_engine(path, busy_seconds)
+        self._engine = _build_engine(path, busy_seconds, _PRAGMAS)
         self._writer = self._engine.execution_options(is_writer=True)
+        self._unflushed_engine = _build_engine(path, busy_seconds, (*_PRAGMAS, _UNFLUSHED))
+        self._unflushed_writer = self._unflushed_engine.execution_options(is_writer=True)
 
     def migrate(self) -> None:
         """Bring the tables to the newest revision; does nothing when they are there already."""
@@ -54,14 +58,17 @@ class Database:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def writing(self, *, is_flushed: bool = True) -> Iterator[Session]:
         """Give a session that holds the write lock from its start and commits at its end.
 
         Everything read inside is what will be true at the commit, so no decision made in it can be
-        overtaken. An exception rolls everything back. Raises DatabaseBusy when another process keeps
-        the write lock, ArchiveFull when there is no room, DatabaseUnusable when the file is damaged.
+        overtaken. A commit that is not flushed survives the death of the process, and the loss of power only
+        once a later one is flushed, or `sync` was called. An exception rolls everything back. Raises
+        DatabaseBusy when another process keeps the write lock, ArchiveFull when there is no room,
+        DatabaseUnusable when the file is damaged.
         """
-        with self._named_failures(), Session(self._writer, expire_on_commit=False) as session:
+        writer = self._writer if is_flushed else self._unflushed_writer
+        with self._named_failures(), Session(writer, expire_on_commit=False) as session:
             with session.begin():
                 session.connection()
                 faults.reach(FaultPoint.WRITE_LOCKED)
@@ -81,9 +88,19 @@ class Database:
                 raise
             raise named from error
 
+    def sync(self) -> None:
+        """Return once every commit so far is on the device."""
+        with suppress(FileNotFoundError):  # nothing was written since the log was last emptied
+            descriptor = os.open(f"{self.path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+        self._unflushed_engine.dispose()
 
 
 def _reach_committed(session: Session) -> None:
@@ -92,14 +109,14 @@ def _reach_committed(session: Session) -> None:
         faults.reach(f"{event_name} committed")
 
 
-def _build_engine(path: Path, busy_seconds: float) -> Engine:
+def _build_engine(path: Path, busy_seconds: float, pragmas: Sequence[str]) -> Engine:
     # A statement's parameters may be a patient's name; errors must not quote them.
     engine = create_engine(f"sqlite:///{path}", hide_parameters=True, connect_args={"timeout": busy_seconds})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy's BEGIN below decides, not the driver
-        for pragma in _PRAGMAS:
+        for pragma in pragmas:
             connection.execute(pragma)
 
     @event.listens_for(engine, "begin")

@@ -17,8 +17,9 @@ _Found = TypeVar("_Found")
 class _Work:
     """What one caller wants done in the common transaction, and what came of it."""
 
-    def __init__(self, act: Callable[[Session], Any]) -> None:
+    def __init__(self, act: Callable[[Session], Any], is_flushed: bool) -> None:
         self.act = act
+        self.is_flushed = is_flushed
         self.found: Any = None
         self.error: Exception | None = None
 
@@ -31,13 +32,13 @@ class GroupCommit:
         self._database = database
         self._rounds = Rounds(self._commit)
 
-    def run(self, act: Callable[[Session], _Found]) -> _Found:
+    def run(self, act: Callable[[Session], _Found], *, is_flushed: bool = True) -> _Found:
         """Return what `act` returned, once it is committed; raises what it raised, with nothing of it kept.
 
         `act` may be called twice, for what fails beside others is tried alone; it must change nothing
-        but rows. Raises DatabaseBusy, ArchiveFull.
+        but rows. The commit is flushed if any that shares it must be. Raises DatabaseBusy, ArchiveFull.
         """
-        work = _Work(act)
+        work = _Work(act, is_flushed)
         self._rounds.join(work)
         if work.error is not None:
             raise work.error
@@ -56,7 +57,7 @@ class GroupCommit:
                 self._commit_alone(work)
 
     def _commit_together(self, works: Sequence[_Work]) -> None:
-        with self._database.writing() as session:
+        with self._database.writing(is_flushed=any(work.is_flushed for work in works)) as session:
             for work in works:
                 work.found = work.act(session)
 

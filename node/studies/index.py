@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
 
@@ -34,9 +34,13 @@ from node.vocabulary import Admission, ReceivedInstance, study_identity
 class InstanceIndex:
     """Records associations and the instances they bring; each call is one durable transaction."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        """Use `database` for the rows and `clock` for their times."""
+    def __init__(self, database: Database, clock: Clock, *, flushes_instances: bool = True) -> None:
+        """Use `database` for the rows and `clock` for their times.
+
+        The rows of instances need no flush of their own where a journal could make them again.
+        """
         self._database = database
+        self._flushes_instances = flushes_instances
         self._commits = GroupCommit(database)
         self._ends: dict[int, str] = {}
         self._clock = clock
@@ -90,7 +94,8 @@ class InstanceIndex:
         is recorded, the first instance stays. The same instance in another transfer syntax is a
         repeat, not a conflict. A new instance of a study that was complete opens it again.
         """
-        admission, first_sha256 = self._commits.run(partial(self._admit, received, association_id))
+        admit = partial(self._admit, received, association_id)
+        admission, first_sha256 = self._commits.run(admit, is_flushed=self._flushes_instances)
         if admission is None:
             raise InstanceConflict(
                 f"instance {received.sop_instance_uid}: found content {received.sha256[:12]}…, expected "
@@ -102,6 +107,11 @@ class InstanceIndex:
         """Tell whether an instance in the index lies at this path of the archive."""
         with self._database.reading() as session:
             return session.scalar(select(Instance.id).where(Instance.path == path)) is not None
+
+    def known_associations(self, keys: Iterable[int]) -> frozenset[int]:
+        """Return which of these keys are those of associations."""
+        with self._database.reading() as session:
+            return frozenset(session.scalars(select(Association.id).where(Association.id.in_(set(keys)))))
 
     def _admit(
         self, received: ReceivedInstance, association_id: int, session: Session

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from sqlalchemy import Select, select
@@ -69,12 +69,15 @@ class Reconciliation:
         self._index = index
         self._clock = clock
 
-    def run(self) -> Reconciled:
+    def run(self, arrivals: Mapping[str, int] | None = None) -> Reconciled:
         """Mend what an interruption left, and tell what was done.
 
-        Raises ArchiveDiffers for more than that explains: the database is older than the files, or a disk
-        is not mounted, and a person should know before anything is analysed again.
+        `arrivals` are the paths of which the journal knows the association that brought them; those without a
+        row get one as they would have when they came. Raises ArchiveDiffers for more than an interruption
+        explains: the database is older than the files, or a disk is not mounted, and a person should know
+        before anything is analysed again.
         """
+        arrived = self._admit_arrivals(arrivals or {})
         found = find_differences(self._database, self._archive)
         if max(len(found.strays), len(found.missing)) > MOST_AFTER_AN_INTERRUPTION:
             raise ArchiveDiffers(
@@ -82,7 +85,7 @@ class Reconciliation:
                 f"expected {MOST_AFTER_AN_INTERRUPTION} at most; see that every disk is mounted, then run "
                 "`radnode repair`"
             )
-        done = Reconciled(missing=self.note_missing(found.missing))
+        done = Reconciled(adopted=arrived, missing=self.note_missing(found.missing))
         for path in found.strays:
             if path.startswith("results/"):
                 self._archive.remove(path)  # nobody was told of it, and its job makes the same bytes again
@@ -91,6 +94,13 @@ class Reconciliation:
             pass
         _log(done)
         return done
+
+    def _admit_arrivals(self, arrivals: Mapping[str, int]) -> int:
+        """Admit what the journal holds and no row refers to; return how many were new."""
+        missed = {path: key for path, key in arrivals.items() if not self._index.refers_to(path)}
+        known = self._index.known_associations(missed.values())
+        admitted = [self._adopt(path, key, ()) for path, key in missed.items() if key in known]
+        return admitted.count(Admission.NEW)
 
     def adopt(self, paths: Sequence[str], done: Reconciled, own: Container[str] = ()) -> Iterator[str]:
         """Record files that have no row one after another, and count in `done` what became of each.
@@ -120,6 +130,8 @@ class Reconciliation:
             return None
         except MalformedInstance as fault:
             reason = str(fault)
+        except FileNotFoundError:  # torn in the journal too, so that nobody was told of it
+            return None
         self._archive.quarantine_file(path)
         logger.error("file put aside", extra={"fields": {"path": path, "reason": reason}})
         return None

@@ -46,7 +46,7 @@ def test_database_and_files_on_a_disk_that_fills_up_refuse_for_now_and_recover(
     tmp_path: Path, leave_kilobytes: int
 ) -> None:
     paths = chests(tmp_path / "sent", 30)
-    with tiny_disk(tmp_path / "tiny") as folder, running(folder) as node:
+    with tiny_disk(tmp_path / "tiny") as folder, running(folder, is_journaled=False) as node:
         assert [answer.status for answer in send(node, paths[0])] == [0x0000]
         assert node.endings() == ["released"]  # so that nothing is written while the disk is being filled
         ballast = fill(folder, leave_bytes=leave_kilobytes * 1024)

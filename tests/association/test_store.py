@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,7 @@ def test_an_instance_is_refused_for_now_when_the_disk_is_low(tmp_path: Path, ct:
 
 
 def test_a_disk_that_fills_up_refuses_for_now_tears_nothing_and_recovers(tmp_path: Path, ct: Path) -> None:
-    with tiny_disk(tmp_path / "tiny") as folder, running(tmp_path, archive_root=folder) as node:
+    with tiny_disk(tmp_path / "tiny") as folder, running(tmp_path, archive_root=folder, is_journaled=False) as node:
         ballast = fill(folder, leave_bytes=20 * 1024)
         assert [answer.status for answer in send(node, ct, ct, ct)] == [0xA700] * 3
         assert node.files("") == [ballast]
@@ -205,9 +206,9 @@ def test_instances_of_four_senders_that_wait_share_one_commit(node: Node, shared
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs the package strace")
-def test_success_is_answered_after_file_name_and_row_are_on_the_device(tmp_path: Path, ct: Path) -> None:
+def test_success_is_answered_after_the_journal_is_on_the_device_and_the_row_committed(tmp_path: Path, ct: Path) -> None:
     trace = tmp_path / "trace"
-    calls = "trace=fsync,fdatasync,rename,sendto"
+    calls = "trace=fdatasync,rename,pwrite64,pwritev,sendto"
     command = ["strace", "-f", "-y", "-e", calls, "-o", trace, sys.executable, "-c", SERVE, tmp_path]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -217,17 +218,23 @@ def test_success_is_answered_after_file_name_and_row_are_on_the_device(tmp_path:
         process.stdin.close()
     assert answer.status == 0x0000
     steps = [step for line in trace.read_text().splitlines() if (step := step_of(line))]
-    kept = steps.index("flush file")
-    assert steps[kept : kept + 5] == ["flush file", "rename", "flush folder", "flush database", "answer"]
+    kept = steps.index("copy to journal")
+    assert "rename" in steps[:kept]
+    assert [step for step, _ in groupby(steps[kept:])][:4] == [
+        "copy to journal",
+        "flush journal",
+        "commit",
+        "answer",
+    ]
 
 
 def step_of(line: str) -> str | None:
     """Name what a line of strace shows, if it is a step on the way to the answer."""
     for step, call, where in (
-        ("flush file", "fsync(", ".part>"),
-        ("rename", "rename(", ".part"),
-        ("flush folder", "fsync(", "/archive/instances/"),
-        ("flush database", "sync(", "node.db-wal>"),
+        ("rename", "rename(", "/archive/instances/"),
+        ("copy to journal", "pwritev(", "/archive/journal/"),
+        ("flush journal", "fdatasync(", "/archive/journal/"),
+        ("commit", "pwrite64(", "node.db-wal>"),
         ("answer", "sendto(", "socket:"),
     ):
         if call in line and where in line:

@@ -22,6 +22,7 @@ from faulty import (
     write_story,
 )
 
+from node.archive.journal import JournalSize
 from node.database import EventName
 from node.faults import FaultPoint
 
@@ -75,6 +76,8 @@ def story_for(point: str, folder: Path, pacs: Pacs) -> Story:
             return _ending_as("attention", write_story(folder, number, "FAIL"))
         case "study held":
             return _ending_as("held", write_story(folder, number, PatientID="OTHER"))
+        case "part flushed":  # which only happens to what is too large for the journal
+            return write_story(folder, number, EncapsulatedDocument=bytes(JournalSize().largest_file_bytes))
     story = write_story(folder, number)
     match point.removesuffix(" committed"):
         case "delivery delayed":
@@ -98,7 +101,7 @@ def live(node: FaultyNode, story: Story, point: str) -> None:
         node.give_back(story)
     if point.removesuffix(" committed") in REMOVING:
         node.remove()
-    if point.startswith("node stopped"):
+    if point.startswith("node stopped") or point == FaultPoint.JOURNAL_SETTLED:
         node.terminate()
 
 

@@ -40,6 +40,22 @@ def test_an_instance_that_a_crash_left_without_a_row_gets_one(node: Keeper) -> N
     assert node.reconciliation().run() == Reconciled()
 
 
+def test_what_the_journal_knows_the_sender_of_gets_its_row_as_when_it_came(node: Keeper) -> None:
+    association = node.index.open_association("MODALITY", "10.0.0.7", "RADNODE")
+    known, other, recorded = node.place(chest(1)), node.place(chest(2)), node.bring(chest(3))
+    arrivals = {known.path: association, other.path: association + 100, recorded.path: association}
+    assert node.reconciliation().run(arrivals) == Reconciled(adopted=2)
+    assert node.rows() == {known.path: "MODALITY", other.path: "", recorded.path: "XRAY"}
+
+
+def test_what_the_journal_tells_of_and_no_disk_has_was_never_answered(node: Keeper) -> None:
+    association = node.index.open_association("MODALITY", "10.0.0.7", "RADNODE")
+    received = node.place(chest(1))
+    node.archive.path_of(received.path).unlink()
+    assert node.reconciliation().run({received.path: association}) == Reconciled()
+    assert node.rows() == {}
+
+
 def test_who_sends_an_adopted_instance_again_becomes_its_sender(node: Keeper) -> None:
     received = node.place(chest(1))
     node.reconciliation().run()

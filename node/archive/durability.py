@@ -1,0 +1,77 @@
+"""What it takes until an instance that has its name survives what is to be survived."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from node import faults
+from node.archive.disk import sync_folders
+from node.archive.part import Part
+from node.faults import FaultPoint
+from node.rounds import Rounds
+
+
+class Durability(Protocol):
+    """Gives whole parts their names; who waits for `arrive` may count on the file from then on."""
+
+    def arrive(self, part: Part, relative: str, association_id: int) -> None:
+        """Give a part its final path under the root, and return once it is safe there."""
+
+    def settle(self, relative: str) -> None:
+        """Hear that an arrived file has its row, or will have none."""
+
+    def flush(self) -> None:
+        """Return once every settled file is on the device where it lies, so that it may be moved or removed."""
+
+    def close(self) -> None:
+        """Flush, and do nothing any more."""
+
+
+class EachFlushed:
+    """Flushes each file and its name: no loss of power can take them. Associations share the flush of names."""
+
+    def __init__(self, root: Path) -> None:
+        """Work in the archive at `root`."""
+        self._root = root
+        self._names = Rounds(sync_folders)
+
+    def arrive(self, part: Part, relative: str, association_id: int) -> None:  # noqa: ARG002 - the journal's need
+        """Flush the file, rename it, flush its folder."""
+        target = self._root / relative
+        part.sync()
+        part.path.rename(target)
+        faults.reach(FaultPoint.INSTANCE_RENAMED)
+        self._names.join(target.parent)
+
+    def settle(self, relative: str) -> None:
+        """Do nothing: it is safe already."""
+
+    def flush(self) -> None:
+        """Do nothing: all is flushed."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Unflushed:
+    """Leaves flushing to the system: the death of the process takes nothing, the loss of power the last seconds."""
+
+    def __init__(self, root: Path) -> None:
+        """Work in the archive at `root`."""
+        self._root = root
+
+    def arrive(self, part: Part, relative: str, association_id: int) -> None:  # noqa: ARG002 - the journal's need
+        """Rename the file."""
+        part.close()
+        part.path.rename(self._root / relative)
+        faults.reach(FaultPoint.INSTANCE_RENAMED)
+
+    def settle(self, relative: str) -> None:
+        """Do nothing."""
+
+    def flush(self) -> None:
+        """Do nothing: what has no promise needs no flush."""
+
+    def close(self) -> None:
+        """Do nothing."""

@@ -1,0 +1,285 @@
+"""The journal: what came last, copied to where blocks are allocated already, so that one flush makes it safe.
+
+A new file costs a flush of its content, one of its name and one of its row. A copy in the journal costs one, and
+associations that wait at the same moment share it. At leisure the files themselves are flushed and the space is
+used again; after a loss of power `replay` puts back what had not been flushed.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from node import faults
+from node.archive.disk import create_file, make_folders, move_durably, sync_file, sync_file_system
+from node.archive.durability import EachFlushed
+from node.archive.journal_record import (
+    EPOCH_BYTES,
+    PAGE,
+    Entry,
+    Opening,
+    Record,
+    decode_opening,
+    encode_opening,
+    encode_record,
+    read_records,
+    whole_pages,
+)
+from node.archive.part import Part
+from node.faults import FaultPoint
+from node.logs import log_failure
+from node.rounds import Rounds
+
+logger = logging.getLogger("radnode.journal")
+
+
+@dataclass(frozen=True)
+class JournalSize:
+    """How much disk the journal may take, and the largest file it copies.
+
+    A larger one is flushed where it lies: to that its name adds little.
+    """
+
+    segment_bytes: int = 32 << 20
+    most_segments: int = 8
+    largest_file_bytes: int = 4 << 20
+
+
+_FOLDER = "journal"
+_RETRY_SECONDS = 1.0
+_ZEROS = bytes(1 << 20)
+
+
+class _Segment:
+    """A file of the journal, its blocks allocated, and what was written to it since it was last empty."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        """Open a segment, which is made if need be; it may not be written to before `empty` was called."""
+        if not path.exists():
+            _allocate(path, size)
+        self._size = size
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._epoch = b""
+        self._end = PAGE
+        self.entries: list[Entry] = []
+
+    def held(self, boot_id: str) -> tuple[list[Record], bool]:
+        """Return what it holds since it was last empty, and whether the system has been running ever since."""
+        opening = decode_opening(os.pread(self._descriptor, PAGE, 0))
+        if opening is None:
+            return [], True
+        records = list(read_records(self._descriptor, opening.epoch))
+        self.entries = [record.entry for record in records]
+        return records, opening.boot_id == boot_id
+
+    def content(self, record: Record) -> bytes:
+        """Return the file of a record, which may be torn."""
+        return os.pread(self._descriptor, record.entry.length, record.content_at)
+
+    def empty(self, boot_id: str) -> None:
+        """Make void whatever it holds, durably."""
+        self._epoch = os.urandom(EPOCH_BYTES)
+        os.pwrite(self._descriptor, encode_opening(Opening(self._epoch, boot_id)), 0)
+        self.sync()
+        self.entries, self._end = [], PAGE
+
+    def has_room(self, entry: Entry) -> bool:
+        return self._end + PAGE + whole_pages(entry.length) <= self._size
+
+    def write(self, entry: Entry, content: mmap.mmap) -> None:
+        """Copy a file in behind the one before."""
+        padding = bytes(whole_pages(entry.length) - entry.length)
+        pieces = (encode_record(self._epoch, entry), memoryview(content), padding)
+        if os.pwritev(self._descriptor, pieces, self._end) != PAGE + entry.length + len(padding):
+            raise OSError(f"journal: {entry.length} bytes were not written whole")
+        self._end += PAGE + whole_pages(entry.length)
+        self.entries.append(entry)
+
+    def sync(self) -> None:
+        os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class Journal:
+    """Makes files durable by a copy; a file too large for that is flushed itself."""
+
+    def __init__(
+        self, root: Path, boot_id: str, sync_rows: Callable[[], None], size: JournalSize | None = None
+    ) -> None:
+        """Keep the journal of the archive at `root`, while the system runs that `boot_id` names.
+
+        `sync_rows` returns once all rows committed so far are on the device; it is called before any space
+        is used again. Call `replay` before anything arrives.
+        """
+        self._size = size or JournalSize()
+        self._root = root.resolve()
+        self._boot_id = boot_id
+        self._sync_rows = sync_rows
+        self._large = EachFlushed(self._root)
+        self._flushes = Rounds(_sync_segments)
+        self._changed = threading.Condition()  # its lock may be taken again by who holds it
+        self._current: _Segment | None = None
+        self._full: list[_Segment] = []
+        self._free: list[_Segment] = []
+        self._count = 0
+        self._arriving: set[str] = set()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._settle_segments, name="journal", daemon=True)
+
+    def replay(self, put_back: Callable[[str, bytes], None]) -> dict[str, int]:
+        """Give `put_back` every file that may not have survived, and start.
+
+        Return the paths of all that were in the journal, with the associations that brought them. What was
+        not written whole was not answered either, and fails its checks.
+        """
+        make_folders(self._root, (_FOLDER,))
+        held: dict[str, int] = {}
+        for path in sorted((self._root / _FOLDER).glob("*.log")):
+            segment = _Segment(path, self._size.segment_bytes)
+            records, has_run_on = segment.held(self._boot_id)
+            for record in records:
+                if not has_run_on:
+                    put_back(record.entry.path, segment.content(record))
+                held[record.entry.path] = record.entry.association_id
+            self._full.append(segment)
+        self._count = len(self._full)
+        self._thread.start()
+        return held
+
+    def arrive(self, part: Part, relative: str, association_id: int) -> None:
+        """Rename a part, and return once a copy of it is on the device."""
+        if part.file_bytes > self._size.largest_file_bytes:
+            self._large.arrive(part, relative, association_id)
+            return
+        with part.mapped() as content:
+            part.path.rename(self._root / relative)
+            faults.reach(FaultPoint.INSTANCE_RENAMED)
+            segment = self._write(Entry(relative, association_id, part.file_bytes), content)
+        part.close()
+        faults.reach(FaultPoint.JOURNAL_WRITTEN)
+        try:
+            self._flushes.join(segment)
+        except OSError:
+            self._retire(segment)  # what the device lost of it, a later flush would not tell
+            raise
+
+    def settle(self, relative: str) -> None:
+        """Hear that the row of a file is committed; until then its copy stays."""
+        with self._changed:
+            self._arriving.discard(relative)
+            if self._full:
+                self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Return once every file is on the device where it lies, and the journal holds none of them any more."""
+        self._retire(self._current)
+        with self._changed:
+            while self._full and self._thread.is_alive():
+                self._changed.wait()
+
+    def close(self) -> None:
+        """Flush, so that the next start finds an empty journal, and stop."""
+        self.flush()
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _write(self, entry: Entry, content: mmap.mmap) -> _Segment:
+        with self._changed:
+            segment = self._segment_for(entry)
+            self._arriving.add(entry.path)
+            try:
+                segment.write(entry, content)
+            except OSError:
+                self._retire(segment)  # behind what is torn nothing would be found again
+                raise
+            return segment
+
+    def _segment_for(self, entry: Entry) -> _Segment:
+        """Return a segment with room, made or waited for if need be."""
+        if self._current is not None and not self._current.has_room(entry):
+            self._retire(self._current)
+        while self._current is None:
+            if self._free:
+                self._current = self._free.pop()
+            elif self._count < self._size.most_segments:
+                self._current = self._make_segment()
+            else:
+                self._changed.wait()
+        return self._current
+
+    def _make_segment(self) -> _Segment:
+        segment = _Segment(self._root / _FOLDER / f"{self._count:02}.log", self._size.segment_bytes)
+        segment.empty(self._boot_id)
+        self._count += 1
+        return segment
+
+    def _retire(self, segment: _Segment | None) -> None:
+        """Write no more to a segment if it is the current one, and have its files flushed."""
+        with self._changed:
+            if segment is not None and segment is self._current:
+                self._full.append(segment)
+                self._current = None
+                self._changed.notify_all()
+
+    def _settle_segments(self) -> None:
+        while (segment := self._next_full()) is not None:
+            try:
+                self._settle_segment(segment)
+            except OSError as error:
+                log_failure(logger, "journal not flushed, tried again", error)
+                with self._changed:
+                    self._changed.wait(_RETRY_SECONDS)
+                continue
+            with self._changed:
+                self._full.remove(segment)
+                self._free.append(segment)
+                self._changed.notify_all()
+
+    def _next_full(self) -> _Segment | None:
+        """Wait for a segment whose files have their rows, and return it; None at the end."""
+        with self._changed:
+            while True:
+                for segment in self._full:
+                    if self._arriving.isdisjoint(entry.path for entry in segment.entries):
+                        return segment
+                if self._is_closed:
+                    return None
+                self._changed.wait()
+
+    def _settle_segment(self, segment: _Segment) -> None:
+        """Flush the files of a segment, their names and their rows; only then is it empty."""
+        sync_file_system(self._root)
+        self._sync_rows()
+        faults.reach(FaultPoint.JOURNAL_SETTLED)
+        segment.empty(self._boot_id)
+
+
+def _sync_segments(segments: Sequence[_Segment]) -> None:
+    for segment in set(segments):
+        segment.sync()
+    faults.reach(FaultPoint.JOURNAL_FLUSHED)
+
+
+def _allocate(path: Path, size: int) -> None:
+    """Make a file whose blocks are all written once, so that no later flush has to allocate or convert any."""
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    try:
+        with create_file(part) as file:
+            for at in range(0, size, len(_ZEROS)):
+                file.write(_ZEROS[: size - at])
+            sync_file(file)
+        move_durably(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+

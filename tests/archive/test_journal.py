@@ -1,0 +1,193 @@
+"""The journal: what came last survives the loss of power by one flush, and nothing comes back that is gone."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+
+from node.archive import AnnouncedInstance, Archive
+from node.archive.journal import Journal, JournalSize
+from node.archive.journal_record import PAGE
+from node.errors import MalformedInstance
+from node.vocabulary import ReceivedInstance
+
+EXPLICIT = "1.2.840.10008.1.2.1"
+CT = "1.2.840.10008.5.1.4.1.1.2"
+SMALL = JournalSize(segment_bytes=64 * PAGE, most_segments=2, largest_file_bytes=16 * PAGE)
+
+
+def data_set(uid: str, padding: int = 0) -> bytes:
+    """Return a made-up instance, encoded, with so many bytes of pixels that are its own."""
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = CT, uid
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2", "1.2.3"
+    dataset.PatientComments = f"instance {uid}".rjust(60)
+    dataset.add_new(0x7FE00010, "OW", uid.encode().ljust(20) + bytes(padding))
+    file = DicomBytesIO()
+    file.is_little_endian, file.is_implicit_VR = True, False
+    write_dataset(file, dataset)
+    return file.getvalue()
+
+
+@contextmanager
+def journaled(root: Path, boot_id: str = "first boot", size: JournalSize = SMALL) -> Iterator[tuple[Archive, Journal]]:
+    """Give an archive with a journal; without `close`, as when the process is killed."""
+    journal = Journal(root, boot_id, lambda: None, size)
+    archive = Archive(root, durability=journal)
+    yield archive, journal
+
+
+def keep(archive: Archive, number: int, padding: int = 0) -> ReceivedInstance:
+    uid, encoded = f"1.2.3.{number}", data_set(f"1.2.3.{number}", padding)
+    received = archive.keep(AnnouncedInstance(CT, uid, EXPLICIT), encoded)
+    archive.settle(received)
+    return received
+
+
+def lose(path: Path, how: str) -> None:
+    """Leave a file as a loss of power may leave what was not flushed."""
+    match how:
+        case "gone":
+            path.unlink()
+        case "empty":
+            os.truncate(path, 0)
+        case "torn":
+            path.write_bytes(path.read_bytes()[:-3] + b"\0\0\0")
+
+
+@pytest.mark.parametrize("how", ["gone", "empty", "torn"])
+def test_what_was_answered_and_not_flushed_is_put_back_after_a_loss_of_power(tmp_path: Path, how: str) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        journal.replay(archive.put_back)
+        kept = [keep(archive, number) for number in range(5)]
+        contents = [archive.path_of(each.path).read_bytes() for each in kept]
+    for each in kept[1:]:
+        lose(archive.path_of(each.path), how)
+    with journaled(tmp_path, "second boot") as (archive, journal):
+        held = journal.replay(archive.put_back)
+        assert [archive.path_of(each.path).read_bytes() for each in kept] == contents
+        assert set(held) == {each.path for each in kept}
+
+
+def test_the_journal_knows_which_association_brought_what(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        journal.replay(archive.put_back)
+        part = archive.begin(AnnouncedInstance(CT, "1.2.3.4", EXPLICIT))
+        part.write(data_set("1.2.3.4"))
+        received = archive.finish(part, association_id=77)
+    with journaled(tmp_path, "second boot") as (archive, journal):
+        assert journal.replay(archive.put_back) == {received.path: 77}
+
+
+def test_nothing_is_read_again_when_only_the_process_died(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        journal.replay(archive.put_back)
+        kept = keep(archive, 1)
+    put_back: list[str] = []
+    with journaled(tmp_path) as (archive, journal):
+        assert set(journal.replay(lambda path, _: put_back.append(path))) == {kept.path}
+    assert put_back == []
+
+
+def test_an_instance_whose_copy_is_torn_as_well_is_not_put_back(tmp_path: Path) -> None:
+    """Nobody was told of it: the copy was not on the device."""
+    with journaled(tmp_path) as (archive, journal):
+        journal.replay(archive.put_back)
+        whole, torn = keep(archive, 1), keep(archive, 2)
+    segment = tmp_path / "journal" / "00.log"
+    segment.write_bytes(segment.read_bytes().replace(data_set("1.2.3.2")[-20:], bytes(20)))
+    assert data_set("1.2.3.2")[-20:] not in segment.read_bytes()
+    for each in (whole, torn):
+        archive.path_of(each.path).unlink()
+    with journaled(tmp_path, "second boot") as (archive, journal):
+        journal.replay(archive.put_back)
+        assert archive.examine(whole.path).sha256 == whole.sha256
+        assert not archive.path_of(torn.path).exists()
+        assert not list((tmp_path / "incoming").iterdir())
+
+
+def test_what_was_removed_does_not_come_back(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        journal.replay(archive.put_back)
+        kept = [keep(archive, number) for number in range(3)]
+        archive.note_removal([kept[0].path])
+        archive.remove(kept[0].path)
+        later = keep(archive, 9)
+        archive.path_of(later.path).unlink()
+    with journaled(tmp_path, "second boot") as (archive, journal):
+        assert set(journal.replay(archive.put_back)) == {later.path}
+        assert not archive.path_of(kept[0].path).exists()
+        assert archive.path_of(later.path).exists()
+
+
+def test_space_is_used_again_and_nothing_is_lost_however_much_comes(tmp_path: Path) -> None:
+    """Four associations bring many times what the journal holds; its rows are flushed before any space is free."""
+    synced: list[int] = []
+    journal = Journal(tmp_path, "first boot", lambda: synced.append(1), SMALL)
+    archive = Archive(tmp_path, durability=journal)
+    journal.replay(archive.put_back)
+    received: list[ReceivedInstance] = []
+
+    def bring(first: int) -> None:
+        for number in range(first, first + 40):
+            received.append(keep(archive, number, padding=9000))
+
+    threads = [threading.Thread(target=bring, args=(1000 * number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(received) == 160
+    assert len(list((tmp_path / "journal").iterdir())) == SMALL.most_segments
+    assert len(synced) >= 160 * 4 * PAGE // (SMALL.most_segments * SMALL.segment_bytes)
+    with journaled(tmp_path, "second boot") as (again, second):
+        second.replay(again.put_back)
+        assert all(again.examine(each.path).sha256 == each.sha256 for each in received)
+
+
+def test_a_copy_stays_until_its_row_is_committed(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        journal.replay(archive.put_back)
+        received = archive.keep(AnnouncedInstance(CT, "1.2.3.4", EXPLICIT), data_set("1.2.3.4"))
+        flushing = threading.Thread(target=journal.flush)
+        flushing.start()
+        flushing.join(0.3)
+        assert flushing.is_alive()
+        archive.settle(received)
+        flushing.join(10)
+        assert not flushing.is_alive()
+
+
+def test_a_journal_that_was_closed_holds_nothing(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        journal.replay(archive.put_back)
+        keep(archive, 1)
+        journal.close()
+    with journaled(tmp_path, "second boot") as (archive, journal):
+        assert journal.replay(archive.put_back) == {}
+
+
+def test_a_large_instance_is_flushed_where_it_lies(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        journal.replay(archive.put_back)
+        large = keep(archive, 1, padding=SMALL.largest_file_bytes)
+    with journaled(tmp_path, "second boot") as (archive, journal):
+        assert journal.replay(archive.put_back) == {}
+        assert archive.examine(large.path).sha256 == large.sha256
+
+
+def test_an_instance_that_is_refused_is_not_in_the_journal(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        journal.replay(archive.put_back)
+        with pytest.raises(MalformedInstance):
+            archive.keep(AnnouncedInstance(CT, "1.2.3.4", EXPLICIT), data_set("1.2.3.4")[:-1])
+    with journaled(tmp_path, "second boot") as (archive, journal):
+        assert journal.replay(archive.put_back) == {}
