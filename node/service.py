@@ -90,6 +90,7 @@ class Node:
         self._index.close_stale_associations()
         self._queue.interrupt()  # so that no worker of an earlier run ends a job while files and rows are compared
         self._reconciliation.run(arrivals)
+        self._journal.start()
         models = self._catalog.models
         self._queue.adopt_models({name: model.identity.sha256 for name, model in models.items()})
         self._supervisor.start()

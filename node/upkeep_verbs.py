@@ -87,11 +87,12 @@ def repair(config: Path, as_json: bool) -> None:
         archive = Archive(settings.node.data, settings.archive.reserve_bytes)
         journal = Journal(settings.node.data, clock.boot_id, lambda: None)
         journal.replay(archive.put_back)
-        journal.close()
         work = Repair(settings.database_file, archive, clock)
         if work.aside is not None:
             click.echo(f"the damaged database is kept as {work.aside}", err=True)
         collect("Reading files", work.run(), work.count)
+        journal.start()
+        journal.close()
     print_record("Repair", work.done, as_json)
 
 

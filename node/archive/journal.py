@@ -11,6 +11,7 @@ import logging
 import mmap
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,7 @@ class JournalSize:
 
 _FOLDER = "journal"
 _RETRY_SECONDS = 1.0
+_CLOSING_SECONDS = 10.0
 _ZEROS = bytes(1 << 20)
 
 
@@ -94,17 +96,15 @@ class _Segment:
     def write(self, entry: Entry, content: mmap.mmap) -> None:
         """Copy a file in behind the one before."""
         padding = bytes(whole_pages(entry.length) - entry.length)
-        pieces = (encode_record(self._epoch, entry), memoryview(content), padding)
-        if os.pwritev(self._descriptor, pieces, self._end) != PAGE + entry.length + len(padding):
+        with memoryview(content) as whole:
+            written = os.pwritev(self._descriptor, (encode_record(self._epoch, entry), whole, padding), self._end)
+        if written != PAGE + entry.length + len(padding):
             raise OSError(f"journal: {entry.length} bytes were not written whole")
         self._end += PAGE + whole_pages(entry.length)
         self.entries.append(entry)
 
     def sync(self) -> None:
         os.fdatasync(self._descriptor)
-
-    def close(self) -> None:
-        os.close(self._descriptor)
 
 
 class Journal:
@@ -116,7 +116,7 @@ class Journal:
         """Keep the journal of the archive at `root`, while the system runs that `boot_id` names.
 
         `sync_rows` returns once all rows committed so far are on the device; it is called before any space
-        is used again. Call `replay` before anything arrives.
+        is used again. Call `replay` and then `start` before anything arrives.
         """
         self._size = size or JournalSize()
         self._root = root.resolve()
@@ -129,12 +129,12 @@ class Journal:
         self._full: list[_Segment] = []
         self._free: list[_Segment] = []
         self._count = 0
-        self._arriving: set[str] = set()
+        self._arriving: Counter[str] = Counter()
         self._is_closed = False
         self._thread = threading.Thread(target=self._settle_segments, name="journal", daemon=True)
 
     def replay(self, put_back: Callable[[str, bytes], None]) -> dict[str, int]:
-        """Give `put_back` every file that may not have survived, and start.
+        """Give `put_back` every file that may not have survived.
 
         Return the paths of all that were in the journal, with the associations that brought them. What was
         not written whole was not answered either, and fails its checks.
@@ -150,8 +150,11 @@ class Journal:
                 held[record.entry.path] = record.entry.association_id
             self._full.append(segment)
         self._count = len(self._full)
-        self._thread.start()
         return held
+
+    def start(self) -> None:
+        """Begin to use again the space of what `replay` returned, which must have its rows by now."""
+        self._thread.start()
 
     def arrive(self, part: Part, relative: str, association_id: int) -> None:
         """Rename a part, and return once a copy of it is on the device."""
@@ -159,11 +162,11 @@ class Journal:
             self._large.arrive(part, relative, association_id)
             return
         with part.mapped() as content:
-            part.path.rename(self._root / relative)
-            faults.reach(FaultPoint.INSTANCE_RENAMED)
             segment = self._write(Entry(relative, association_id, part.file_bytes), content)
         part.close()
         faults.reach(FaultPoint.JOURNAL_WRITTEN)
+        part.path.rename(self._root / relative)
+        faults.reach(FaultPoint.INSTANCE_RENAMED)
         try:
             self._flushes.join(segment)
         except OSError:
@@ -173,30 +176,34 @@ class Journal:
     def settle(self, relative: str) -> None:
         """Hear that the row of a file is committed; until then its copy stays."""
         with self._changed:
-            self._arriving.discard(relative)
+            self._arriving[relative] -= 1
+            if self._arriving[relative] <= 0:
+                del self._arriving[relative]
             if self._full:
                 self._changed.notify_all()
 
     def flush(self) -> None:
         """Return once every file is on the device where it lies, and the journal holds none of them any more."""
-        self._retire(self._current)
         with self._changed:
-            while self._full and self._thread.is_alive():
-                self._changed.wait()
+            self._retire(self._current)
+            self._changed.wait_for(lambda: not self._full)
 
     def close(self) -> None:
-        """Flush, so that the next start finds an empty journal, and stop."""
-        self.flush()
+        """Flush, so that the next start finds an empty journal, and stop.
+
+        A file that still waits for its row after a while stays in the journal, where it is safe.
+        """
         with self._changed:
+            self._retire(self._current)
+            self._changed.wait_for(lambda: not self._full, _CLOSING_SECONDS)
             self._is_closed = True
             self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.join()
 
     def _write(self, entry: Entry, content: mmap.mmap) -> _Segment:
         with self._changed:
+            self._arriving[entry.path] += 1
             segment = self._segment_for(entry)
-            self._arriving.add(entry.path)
             try:
                 segment.write(entry, content)
             except OSError:
@@ -235,7 +242,7 @@ class Journal:
         while (segment := self._next_full()) is not None:
             try:
                 self._settle_segment(segment)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - nothing is removed, and soon nothing kept, without this thread
                 log_failure(logger, "journal not flushed, tried again", error)
                 with self._changed:
                     self._changed.wait(_RETRY_SECONDS)
@@ -250,7 +257,7 @@ class Journal:
         with self._changed:
             while True:
                 for segment in self._full:
-                    if self._arriving.isdisjoint(entry.path for entry in segment.entries):
+                    if not any(entry.path in self._arriving for entry in segment.entries):
                         return segment
                 if self._is_closed:
                     return None

@@ -45,6 +45,13 @@ def journaled(root: Path, boot_id: str = "first boot", size: JournalSize = SMALL
     yield archive, journal
 
 
+def begin(archive: Archive, journal: Journal) -> dict[str, int]:
+    """Start as the node does; return what the journal held."""
+    held = journal.replay(archive.put_back)
+    journal.start()
+    return held
+
+
 def keep(archive: Archive, number: int, padding: int = 0) -> ReceivedInstance:
     uid, encoded = f"1.2.3.{number}", data_set(f"1.2.3.{number}", padding)
     received = archive.keep(AnnouncedInstance(CT, uid, EXPLICIT), encoded)
@@ -66,30 +73,30 @@ def lose(path: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["gone", "empty", "torn"])
 def test_what_was_answered_and_not_flushed_is_put_back_after_a_loss_of_power(tmp_path: Path, how: str) -> None:
     with journaled(tmp_path) as (archive, journal):
-        journal.replay(archive.put_back)
+        begin(archive, journal)
         kept = [keep(archive, number) for number in range(5)]
         contents = [archive.path_of(each.path).read_bytes() for each in kept]
     for each in kept[1:]:
         lose(archive.path_of(each.path), how)
     with journaled(tmp_path, "second boot") as (archive, journal):
-        held = journal.replay(archive.put_back)
+        held = begin(archive, journal)
         assert [archive.path_of(each.path).read_bytes() for each in kept] == contents
         assert set(held) == {each.path for each in kept}
 
 
 def test_the_journal_knows_which_association_brought_what(tmp_path: Path) -> None:
     with journaled(tmp_path) as (archive, journal):
-        journal.replay(archive.put_back)
+        begin(archive, journal)
         part = archive.begin(AnnouncedInstance(CT, "1.2.3.4", EXPLICIT))
         part.write(data_set("1.2.3.4"))
         received = archive.finish(part, association_id=77)
     with journaled(tmp_path, "second boot") as (archive, journal):
-        assert journal.replay(archive.put_back) == {received.path: 77}
+        assert begin(archive, journal) == {received.path: 77}
 
 
 def test_nothing_is_read_again_when_only_the_process_died(tmp_path: Path) -> None:
     with journaled(tmp_path) as (archive, journal):
-        journal.replay(archive.put_back)
+        begin(archive, journal)
         kept = keep(archive, 1)
     put_back: list[str] = []
     with journaled(tmp_path) as (archive, journal):
@@ -100,7 +107,7 @@ def test_nothing_is_read_again_when_only_the_process_died(tmp_path: Path) -> Non
 def test_an_instance_whose_copy_is_torn_as_well_is_not_put_back(tmp_path: Path) -> None:
     """Nobody was told of it: the copy was not on the device."""
     with journaled(tmp_path) as (archive, journal):
-        journal.replay(archive.put_back)
+        begin(archive, journal)
         whole, torn = keep(archive, 1), keep(archive, 2)
     segment = tmp_path / "journal" / "00.log"
     segment.write_bytes(segment.read_bytes().replace(data_set("1.2.3.2")[-20:], bytes(20)))
@@ -108,7 +115,7 @@ def test_an_instance_whose_copy_is_torn_as_well_is_not_put_back(tmp_path: Path) 
     for each in (whole, torn):
         archive.path_of(each.path).unlink()
     with journaled(tmp_path, "second boot") as (archive, journal):
-        journal.replay(archive.put_back)
+        begin(archive, journal)
         assert archive.examine(whole.path).sha256 == whole.sha256
         assert not archive.path_of(torn.path).exists()
         assert not list((tmp_path / "incoming").iterdir())
@@ -116,14 +123,14 @@ def test_an_instance_whose_copy_is_torn_as_well_is_not_put_back(tmp_path: Path) 
 
 def test_what_was_removed_does_not_come_back(tmp_path: Path) -> None:
     with journaled(tmp_path) as (archive, journal):
-        journal.replay(archive.put_back)
+        begin(archive, journal)
         kept = [keep(archive, number) for number in range(3)]
         archive.note_removal([kept[0].path])
         archive.remove(kept[0].path)
         later = keep(archive, 9)
         archive.path_of(later.path).unlink()
     with journaled(tmp_path, "second boot") as (archive, journal):
-        assert set(journal.replay(archive.put_back)) == {later.path}
+        assert set(begin(archive, journal)) == {later.path}
         assert not archive.path_of(kept[0].path).exists()
         assert archive.path_of(later.path).exists()
 
@@ -133,12 +140,11 @@ def test_space_is_used_again_and_nothing_is_lost_however_much_comes(tmp_path: Pa
     synced: list[int] = []
     journal = Journal(tmp_path, "first boot", lambda: synced.append(1), SMALL)
     archive = Archive(tmp_path, durability=journal)
-    journal.replay(archive.put_back)
+    begin(archive, journal)
     received: list[ReceivedInstance] = []
 
     def bring(first: int) -> None:
-        for number in range(first, first + 40):
-            received.append(keep(archive, number, padding=9000))
+        received.extend([keep(archive, number, padding=9000) for number in range(first, first + 40)])
 
     threads = [threading.Thread(target=bring, args=(1000 * number,)) for number in range(4)]
     for thread in threads:
@@ -149,13 +155,13 @@ def test_space_is_used_again_and_nothing_is_lost_however_much_comes(tmp_path: Pa
     assert len(list((tmp_path / "journal").iterdir())) == SMALL.most_segments
     assert len(synced) >= 160 * 4 * PAGE // (SMALL.most_segments * SMALL.segment_bytes)
     with journaled(tmp_path, "second boot") as (again, second):
-        second.replay(again.put_back)
+        begin(again, second)
         assert all(again.examine(each.path).sha256 == each.sha256 for each in received)
 
 
 def test_a_copy_stays_until_its_row_is_committed(tmp_path: Path) -> None:
     with journaled(tmp_path) as (archive, journal):
-        journal.replay(archive.put_back)
+        begin(archive, journal)
         received = archive.keep(AnnouncedInstance(CT, "1.2.3.4", EXPLICIT), data_set("1.2.3.4"))
         flushing = threading.Thread(target=journal.flush)
         flushing.start()
@@ -168,26 +174,26 @@ def test_a_copy_stays_until_its_row_is_committed(tmp_path: Path) -> None:
 
 def test_a_journal_that_was_closed_holds_nothing(tmp_path: Path) -> None:
     with journaled(tmp_path) as (archive, journal):
-        journal.replay(archive.put_back)
+        begin(archive, journal)
         keep(archive, 1)
         journal.close()
     with journaled(tmp_path, "second boot") as (archive, journal):
-        assert journal.replay(archive.put_back) == {}
+        assert begin(archive, journal) == {}
 
 
 def test_a_large_instance_is_flushed_where_it_lies(tmp_path: Path) -> None:
     with journaled(tmp_path) as (archive, journal):
-        journal.replay(archive.put_back)
+        begin(archive, journal)
         large = keep(archive, 1, padding=SMALL.largest_file_bytes)
     with journaled(tmp_path, "second boot") as (archive, journal):
-        assert journal.replay(archive.put_back) == {}
+        assert begin(archive, journal) == {}
         assert archive.examine(large.path).sha256 == large.sha256
 
 
 def test_an_instance_that_is_refused_is_not_in_the_journal(tmp_path: Path) -> None:
     with journaled(tmp_path) as (archive, journal):
-        journal.replay(archive.put_back)
+        begin(archive, journal)
         with pytest.raises(MalformedInstance):
             archive.keep(AnnouncedInstance(CT, "1.2.3.4", EXPLICIT), data_set("1.2.3.4")[:-1])
     with journaled(tmp_path, "second boot") as (archive, journal):
-        assert journal.replay(archive.put_back) == {}
+        assert begin(archive, journal) == {}
