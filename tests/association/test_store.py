@@ -191,7 +191,8 @@ def test_four_senders_at_once_lose_nothing(node: Node, shared: Path) -> None:
 def test_instances_of_four_senders_that_wait_share_one_commit(node: Node, shared: Path) -> None:
     paths = misc_files(shared, *list(SYNTAX_OPTIONS)[:4])
     commits: list[bool] = []
-    listen(node.database._engine, "commit", lambda made: commits.append("is_writer" in made.get_execution_options()))
+    engine = node.database._unflushed_engine
+    listen(engine, "commit", lambda made: commits.append("is_writer" in made.get_execution_options()))
     senders = [AE().associate("127.0.0.1", node.listener.port, [build_context(*context_of(path))]) for path in paths]
     commits.clear()
     with sqlite3.connect(node.database.path, isolation_level=None) as other, ThreadPoolExecutor() as pool:
@@ -200,7 +201,7 @@ def test_instances_of_four_senders_that_wait_share_one_commit(node: Node, shared
         wait_until(lambda: len(node.files("instances")) == 4)
         other.execute("ROLLBACK")
         assert list(answers) == [0x0000] * 4
-    assert sum(commits) < 4
+    assert 0 < sum(commits) < 4
     for sender in senders:
         sender.release()
 
