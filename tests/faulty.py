@@ -135,12 +135,17 @@ def _final_status(path: Path) -> int:
     return CONFLICT if "conflict" in path.name else 0x0000
 
 
-def write_story(folder: Path, number: int, description: str = "", **facts: Any) -> Story:
-    """Write an image, also in another transfer syntax, and as a contradiction; with `facts` a second one."""
+def write_story(folder: Path, number: int, description: str = "", padding: int = 0, **facts: Any) -> Story:
+    """Write an image, also in another transfer syntax, and as a contradiction; with `facts` a second one.
+
+    The first is so many bytes larger than it would be.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     study_uid = f"1.2.826.0.1.3680043.10.999.{number}"
     picture = {"StudyDescription": description, "patient_id": f"P{number}", "study_uid": study_uid}
     first = chest_dx(shaded_picture(16, 16, seed=2 * number), **picture)
+    if padding:
+        first.EncapsulatedDocument = bytes(padding)
     paths = [folder / f"{number}-{name}.dcm" for name in ("first", "recoded", "conflict", "second")]
     first.save_as(paths[0], enforce_file_format=True)
     if facts:
