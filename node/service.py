@@ -15,6 +15,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import AllTransferSyntaxes
 
 from node.archive import Archive
+from node.archive.disk import make_folder
 from node.archive.lock import lock_folder
 from node.association import Listener, ListenerSettings
 from node.audit.sinks import DailyFile, Sink, Syslog, SyslogServer
@@ -49,7 +50,7 @@ class Node:
         self._settings = settings
         self._clock = clock
         data = settings.node.data
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(data)
         self._lock = lock_folder(data)
         self._database = open_whole(settings.database_file)
         self._archive = Archive(data, settings.archive.reserve_bytes)
