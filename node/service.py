@@ -15,8 +15,9 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import AllTransferSyntaxes
 
 from node.archive import Archive
-from node.archive.durability import Durability, Unflushed
-from node.archive.journal import Journal
+from node.archive.disk import make_folder
+from node.archive.durability import Durability, EachFlushed, Unflushed
+from node.archive.journal import Journal, JournalSize
 from node.archive.lock import lock_folder
 from node.association import Listener, ListenerSettings
 from node.audit.sinks import DailyFile, Sink, Syslog, SyslogServer
@@ -31,7 +32,7 @@ from node.delivery.retention import Retention
 from node.inference.supervisor import Supervisor
 from node.jobs.queue import JobQueue
 from node.logs import log_failure
-from node.settings import AuditSection, Settings
+from node.settings import ArchiveSection, AuditSection, Settings
 from node.studies.assembly import Assembly
 from node.studies.index import InstanceIndex
 from node.studies.reconciliation import Reconciliation
@@ -51,12 +52,16 @@ class Node:
         self._settings = settings
         self._clock = clock
         data = settings.node.data
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(data)
         self._lock = lock_folder(data)
         self._database = open_whole(settings.database_file)
-        self._journal = Journal(data, clock.boot_id, self._database.sync)
-        self._archive = Archive(data, settings.archive.reserve_bytes, _durability(settings, self._journal))
-        self._index = InstanceIndex(self._database, clock, flushes_instances=False)
+        self._journal = Journal(
+            data, clock.boot_id, self._database.sync, JournalSize.of(settings.archive.journal_mb)
+        )
+        durability = _durability(settings.archive, data, self._journal)
+        self._archive = Archive(data, settings.archive.reserve_bytes, durability)
+        flushes_instances = isinstance(durability, EachFlushed)
+        self._index = InstanceIndex(self._database, clock, flushes_instances=flushes_instances)
         self._reconciliation = Reconciliation(self._database, self._archive, self._index, clock)
         self._catalog = site_catalog(settings)
         self._queue = JobQueue(
@@ -163,9 +168,10 @@ def forbid_decoding() -> None:
                 decoder.remove_plugin(plugin)
 
 
-def _durability(settings: Settings, journal: Journal) -> Durability:
-    is_machine = settings.archive.durability == "machine"
-    return journal if is_machine else Unflushed(settings.node.data.resolve())
+def _durability(section: ArchiveSection, data: Path, journal: Journal) -> Durability:
+    if section.durability == "process":
+        return Unflushed(data.resolve())
+    return journal if section.journal_mb else EachFlushed(data.resolve())
 
 
 def _audit_sinks(settings: AuditSection, data: Path) -> list[Sink]:

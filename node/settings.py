@@ -131,6 +131,7 @@ class ArchiveSection(_Section):
     """How safe an answered instance is, how much disk stays free, how long what was delivered is kept."""
 
     durability: Literal["machine", "process"] = "machine"  # whose death what was answered survives
+    journal_mb: Annotated[int, Field(ge=0)] = 256
     reserve_mb: Annotated[int, Field(ge=0)] = 512
     keep_days: Annotated[float, Field(ge=0)] = 0.0
 

@@ -45,6 +45,7 @@ port = {port}
 quiet_seconds = 0.0
 [archive]
 reserve_mb = 0
+journal_mb = 1
 [delivery]
 first_retry_seconds = 0.05
 longest_retry_seconds = 0.1
@@ -61,9 +62,10 @@ class NodeGone(Exception):
 class FaultServer:
     """The process that forks nodes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *recorder: str) -> None:
+        """Start it, under a program that records what it does, if one is given."""
         environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests")))}
-        command = [sys.executable, str(REPOSITORY / "tests" / "fault_server.py")]
+        command = [*recorder, sys.executable, str(REPOSITORY / "tests" / "fault_server.py")]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
@@ -76,7 +78,7 @@ class FaultServer:
         return int(self._answer())
 
     def stop(self) -> None:
-        self._process.kill()
+        """Let it come to its end, and its recorder with it."""
         self._process.communicate()
 
     def _answer(self) -> str:

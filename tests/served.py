@@ -67,6 +67,7 @@ class ServedNode:
     settings: str = ""
     model: str = "chest_dx_lungs"
     port: int = field(default_factory=free_port)
+    environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -89,7 +90,8 @@ class ServedNode:
     def start(self) -> None:
         with (self.folder / "node.log").open("ab") as log:
             command = [sys.executable, "-m", "node", "serve", "--config", str(self.config)]
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            environment = os.environ | self.environment
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
             wait_for_port(self.port)
         except AssertionError:

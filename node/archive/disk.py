@@ -37,9 +37,18 @@ def require_space(folder: Path, needed_bytes: int, reserve_bytes: int) -> None:
         )
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder that only we may enter, and those above it, their names durable; what exists stays as it is."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(folder.parent)
+
+
 def make_folders(parent: Path, names: Iterable[str]) -> None:
-    """Make folders that only we may enter, their names durable; those that exist stay as they are."""
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make folders in one, as `make_folder` does, with one flush for all of their names."""
+    make_folder(parent)
     missing = [parent / name for name in names if not (parent / name).is_dir()]
     for folder in missing:
         folder.mkdir(mode=0o700, exist_ok=True)

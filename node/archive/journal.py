@@ -46,10 +46,18 @@ class JournalSize:
     A larger one is flushed where it lies: to that its name adds little.
     """
 
-    segment_bytes: int = 32 << 20
-    most_segments: int = 8
-    largest_file_bytes: int = 4 << 20
+    segment_bytes: int
+    most_segments: int
+    largest_file_bytes: int
 
+    @classmethod
+    def of(cls, megabytes: int) -> JournalSize:
+        """Return eight segments that take so much, and a largest file of which eight fill one."""
+        segment_bytes = max(1, megabytes) * (1 << 20) // 8
+        return cls(segment_bytes, 8, segment_bytes // 8)
+
+
+DEFAULT_SIZE = JournalSize.of(256)
 
 _FOLDER = "journal"
 _RETRY_SECONDS = 1.0
@@ -111,14 +119,14 @@ class Journal:
     """Makes files durable by a copy; a file too large for that is flushed itself."""
 
     def __init__(
-        self, root: Path, boot_id: str, sync_rows: Callable[[], None], size: JournalSize | None = None
+        self, root: Path, boot_id: str, sync_rows: Callable[[], None], size: JournalSize = DEFAULT_SIZE
     ) -> None:
         """Keep the journal of the archive at `root`, while the system runs that `boot_id` names.
 
         `sync_rows` returns once all rows committed so far are on the device; it is called before any space
         is used again. Call `replay` and then `start` before anything arrives.
         """
-        self._size = size or JournalSize()
+        self._size = size
         self._root = root.resolve()
         self._boot_id = boot_id
         self._sync_rows = sync_rows

@@ -77,7 +77,7 @@ def story_for(point: str, folder: Path, pacs: Pacs) -> Story:
         case "study held":
             return _ending_as("held", write_story(folder, number, PatientID="OTHER"))
         case "part flushed":  # which only happens to what is too large for the journal
-            return write_story(folder, number, padding=JournalSize().largest_file_bytes)
+            return write_story(folder, number, padding=JournalSize.of(1).largest_file_bytes)
     story = write_story(folder, number)
     match point.removesuffix(" committed"):
         case "delivery delayed":
