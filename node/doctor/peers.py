@@ -24,7 +24,8 @@ from node.doctor.check import Check, Outcome, fault, fine, warning
 from node.doctor.made_up import write_made_up_report
 from node.doctor.port import addresses_of, is_loopback
 from node.errors import DeliveryError
-from node.settings import SENDER, Peer, Settings
+from node.peers import Peer
+from node.settings import SENDER, Settings
 
 RESULT_CLASSES = (SegmentationStorage, Comprehensive3DSRStorage, EnhancedSRStorage)
 CLASSES_OF_OUTPUTS = {"map": ParametricMapStorage, "refinement": MRImageStorage}

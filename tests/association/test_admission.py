@@ -20,7 +20,8 @@ from node.association.doorkeeper import Doorkeeper
 from node.association.quota import Quota
 from node.delivery.scu import echo
 from node.errors import DeliveryDelayed
-from node.settings import Peer, Settings
+from node.peers import Peer
+from node.settings import Settings
 
 XRAY = Peer(ae_title="XRAY", host="10.1.2.3", port=104)
 MODALITY = Peer(ae_title="MODALITY", host="127.0.0.1", port=104)

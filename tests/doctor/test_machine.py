@@ -23,7 +23,8 @@ from node.doctor.check import Check, CheckResult, State, carry_out
 from node.doctor.clocks import check_boot_clock, check_wall_clock, clock_checks
 from node.doctor.models import check_model, check_tensorflow
 from node.doctor.port import check_admission, check_port, check_reach
-from node.settings import DicomSection, NodeSection, Peer, Settings
+from node.peers import Peer
+from node.settings import DicomSection, NodeSection, Settings
 
 REMOTE = {"PACS": Peer(ae_title="PACS", host="192.0.2.1", port=104)}
 

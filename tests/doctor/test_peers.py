@@ -17,7 +17,8 @@ from node.demo.pacs import VERIFICATION, SmallPacs
 from node.doctor.check import Check, CheckResult, State, carry_out
 from node.doctor.made_up import PATIENT_NAME, write_made_up_report
 from node.doctor.peers import RESULT_CLASSES, PeerVisit
-from node.settings import NodeSection, Peer, Rule, Settings
+from node.peers import Peer
+from node.settings import NodeSection, Rule, Settings
 
 REACH, TAKES, CONTACT, STORES = (
     "peer PACS: we reach it",

@@ -12,7 +12,8 @@ from node.clock import SystemClock
 from node.doctor.check import CheckResult, State, carry_out
 from node.doctor.port import check_reach
 from node.doctor.tls import tls_checks
-from node.settings import Peer, Settings, TlsSection
+from node.peers import Peer
+from node.settings import Settings, TlsSection
 
 pytestmark = needs_openssl
 
