@@ -6,6 +6,9 @@ import re
 import ssl
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
+
+from node.errors import SettingsError
 
 _DNS = "DNS:"
 # By these everybody but OpenSSL's long form writes the attributes of a subject (RFC 4514 section 3).
@@ -20,6 +23,7 @@ _SHORT_NAMES = {
     "domainComponent": "DC",
     "userId": "UID",
 }
+_PEM = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _SPECIAL = re.compile(r'[\\,+"<>;]|^[ #]| $')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -50,6 +54,14 @@ def fingerprint_of(connection: ssl.SSLSocket) -> str:
     """Return the SHA-256 (hex) of the certificate that the other side showed, verified or not; "" for none."""
     encoded = connection.getpeercert(binary_form=True)
     return sha256(encoded).hexdigest() if encoded else ""
+
+
+def fingerprint_of_file(file: str) -> str:
+    """Return the SHA-256 (hex) of the first certificate in a PEM file; raises SettingsError where there is none."""
+    found = _PEM.search(Path(file).read_text(encoding="ascii", errors="replace"))
+    if found is None:
+        raise SettingsError(f"{file}: found no certificate; expected a PEM file; put the certificate there")
+    return sha256(ssl.PEM_cert_to_DER_cert(found.group())).hexdigest()
 
 
 def read_fingerprint(text: str) -> str:
