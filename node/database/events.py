@@ -23,6 +23,7 @@ class EventName(StrEnum):
     NODE_STOPPED = "node stopped"
     ASSOCIATION_OPENED = "association opened"
     ASSOCIATION_CLOSED = "association closed"
+    ASSOCIATION_REJECTED = "association rejected"
     INSTANCE_KEPT = "instance kept"
     INSTANCE_REPEATED = "instance repeated"
     INSTANCE_CONFLICT = "instance conflict"
@@ -56,6 +57,9 @@ ALERTS = frozenset(
     {EventName.INSTANCE_CONFLICT, EventName.STUDY_HELD, EventName.JOB_FAILED, EventName.DELIVERY_DEAD}
 )
 
+# What deserves a look, though nothing of ours is the worse for it.
+_WARNINGS = frozenset({EventName.ASSOCIATION_REJECTED})
+
 Subject = Association | Study | Job | Delivery
 
 
@@ -81,8 +85,13 @@ def record_event(
     session.add(event)
     session.info.setdefault(RECORDED, []).append(name)
     faults.reach(name)
-    level = logging.ERROR if name in ALERTS else logging.INFO
-    logger.log(level, str(name), extra={"fields": _fields(event)})
+    logger.log(_level(name), str(name), extra={"fields": _fields(event)})
+
+
+def _level(name: EventName) -> int:
+    if name in ALERTS:
+        return logging.ERROR
+    return logging.WARNING if name in _WARNINGS else logging.INFO
 
 
 def _fields(event: Event) -> dict[str, Any]:

@@ -169,11 +169,10 @@ def test_a_peer_that_never_called_is_a_warning_and_one_that_did_is_told_with_its
 
 def test_a_peer_whom_we_turn_away_is_an_error_with_the_line_to_add(tmp_path: Path) -> None:
     side = gathering(tmp_path)
-    rejected = side.index.open_association("PACS", "10.0.0.9", "RADNODE")
-    side.index.close_association(rejected, "rejected: this AE title calls from an address that is not its own")
+    elsewhere = "rejected: this AE title calls from an address that is not its own"
+    side.index.record_rejection("PACS", "10.0.0.9", "RADNODE", elsewhere)
     strange = visited(settings_for(free_port(), data=tmp_path))[CONTACT]
-    rejected = side.index.open_association("PACS", "10.0.0.9", "OTHERNODE")
-    side.index.close_association(rejected, "rejected: called AE title is not ours")
+    side.index.record_rejection("PACS", "10.0.0.9", "OTHERNODE", "rejected: called AE title is not ours")
     miscalled = visited(settings_for(free_port(), data=tmp_path))[CONTACT]
     side.database.close()
     assert (strange.state, 'calls_from = ["10.0.0.9"]' in strange.advice) == (State.ERROR, True)
