@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from node.errors import SettingsError
@@ -18,6 +18,12 @@ Place = tuple[str | int, ...]
 _ALIKE = 0.65
 _SHAPES = {"tuple_type": 'a list, such as ["A"]', "model_type": "a table, such as {min = 1}"}
 _Kind = TypeVar("_Kind", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """A table of a configuration file; an unknown key in it is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True)

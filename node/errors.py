@@ -44,6 +44,7 @@ RadnodeError
     DeliveryRefused    the destination will never take this object
     DeliveryDelayed    the destination did not take it now
       PeerUnreachable  there is no association with it at all
+        PeerUntrusted  over TLS one side does not take the other for whom it should be
   AuditUndelivered     a sink of the audit trail took nothing; what it should have had waits
   TrainingDataError    a data folder is not laid out as expected
 """
@@ -229,6 +230,10 @@ class DeliveryDelayed(DeliveryError):
 
 class PeerUnreachable(DeliveryDelayed):
     """There is no association with the destination: no fault of the object's, however often it is tried."""
+
+
+class PeerUntrusted(PeerUnreachable):
+    """TLS with the destination failed: it cannot show who it is, does not trust us, or a file of ours is unusable."""
 
 
 class AuditUndelivered(RadnodeError):

@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from node.configuration import ConfigurationFile, check_tables, closest, read_configuration
+from node.configuration import ConfigurationFile, Section, check_tables, closest, read_configuration
 from node.errors import SettingsError
 from node.faults import FAULT_VARIABLE, MARK_VARIABLE
+from node.peers import AETitle, Peer
 from node.selector import Selector
-from node.vocabulary import PeerAddress, ResultProfile
 
-_AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")
 # The format of the log is chosen before there are settings.
 _FOR_TESTS = {"RADNODE_SHARED", "RADNODE_NO_SKIPS", "RADNODE_OHIF_PYTHON", FAULT_VARIABLE, MARK_VARIABLE}
 _NO_SETTINGS = {"RADNODE_LOG_FORMAT", *_FOR_TESTS}
 _LISTS = {"models", "trusted_models"}  # in a variable their parts are joined as in PATH
 SENDER = "sender"
-
-
-def _check_ae_title(title: str) -> str:
-    """Refuse what is no AE value (PS3.5 6.2): 1 to 16 printable characters without backslash."""
-    if not _AE_TITLE.fullmatch(title) or title != title.strip() or not title:
-        raise ValueError("an AE title is 1 to 16 printable characters without backslash or outer spaces")
-    return title
-
-
-def _check_network(network: str) -> str:
-    """Refuse what is neither an IP address nor a network such as 10.1.2.0/24."""
-    ip_network(network)
-    return network
-
-
-def _check_fingerprint(fingerprint: str) -> str:
-    """Return a SHA-256 fingerprint as hex digits alone, however openssl wrote it."""
-    digits = fingerprint.rpartition("=")[2].replace(":", "").strip().lower()
-    if not re.fullmatch(r"[0-9a-f]{64}", digits):
-        raise ValueError("expected a SHA-256 fingerprint, as `openssl x509 -noout -fingerprint -sha256 -in` shows it")
-    return digits
 
 
 def _is_loopback(host: str) -> bool:
@@ -57,21 +34,12 @@ def _is_loopback(host: str) -> bool:
 
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-AETitle = Annotated[str, AfterValidator(_check_ae_title)]
-Network = Annotated[str, AfterValidator(_check_network)]
-Fingerprint = Annotated[str, AfterValidator(_check_fingerprint)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class _Section(BaseModel):
-    """A table of a configuration file; an unknown key in it is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class NodeSection(_Section):
+class NodeSection(Section):
     """Who we are and where our data lie."""
 
     ae_title: AETitle = "RADNODE"
@@ -80,7 +48,7 @@ class NodeSection(_Section):
     trusted_models: tuple[Sha256, ...] = ()
 
 
-class DicomSection(_Section):
+class DicomSection(Section):
     """Where the SCP listens and how much it takes on."""
 
     host: str = "127.0.0.1"
@@ -97,7 +65,7 @@ class DicomSection(_Section):
         return self.max_instance_mb * 1024 * 1024
 
 
-class TlsSection(_Section):
+class TlsSection(Section):
     """Where the SCP speaks TLS and with which certificates, as PEM files; without a certificate it does not."""
 
     host: str = "127.0.0.1"
@@ -127,7 +95,7 @@ class TlsSection(_Section):
         return self.model_copy(update={name: str(folder / file) for name, file in files.items() if file})
 
 
-class ArchiveSection(_Section):
+class ArchiveSection(Section):
     """How safe an answered instance is, how much disk stays free, how long what was delivered is kept."""
 
     durability: Literal["machine", "process"] = "machine"  # whose death what was answered survives
@@ -141,14 +109,14 @@ class ArchiveSection(_Section):
         return self.reserve_mb * 1024 * 1024
 
 
-class GatheringSection(_Section):
+class GatheringSection(Section):
     """When a study counts as complete."""
 
     quiet_seconds: Annotated[float, Field(ge=0)] = 5.0
     gap_seconds: Annotated[float, Field(ge=0)] = 60.0
 
 
-class WorkersSection(_Section):
+class WorkersSection(Section):
     """How many workers run, what they may take, and how long."""
 
     count: Count = 1
@@ -161,7 +129,7 @@ class WorkersSection(_Section):
     doubt_identity: bool = False
 
 
-class DeliverySection(_Section):
+class DeliverySection(Section):
     """How patiently results are sent."""
 
     timeout_seconds: Seconds = 30.0
@@ -170,7 +138,7 @@ class DeliverySection(_Section):
     attempts: Count = 100
 
 
-class AuditSection(_Section):
+class AuditSection(Section):
     """Where audit messages go."""
 
     file: bool = True
@@ -183,24 +151,6 @@ class AuditSection(_Section):
         """Return the same with file names that are relative to `folder` made whole."""
         files = ("syslog_ca", "syslog_certificate", "syslog_key")
         return self.model_copy(update={name: str(folder / file) for name in files if (file := getattr(self, name))})
-
-
-class Peer(_Section):
-    """A DICOM application we know."""
-
-    ae_title: AETitle
-    host: str
-    port: Annotated[int, Field(ge=1, le=65535)]
-    quiet_seconds: Annotated[float, Field(ge=0)] | None = None
-    calls_from: tuple[Network, ...] = ()
-    certificates: tuple[Fingerprint, ...] = ()
-    results: ResultProfile = ResultProfile.ARCHIVE
-    doctor_store: bool = False
-
-    @property
-    def address(self) -> PeerAddress:
-        """Return where to reach it."""
-        return PeerAddress(self.ae_title, self.host, self.port)
 
 
 class Priority(StrEnum):
@@ -226,7 +176,7 @@ class Rule(Selector):
     enabled: bool = True
 
 
-class _NodeFile(_Section):
+class _NodeFile(Section):
     """The tables of node.toml."""
 
     node: NodeSection = NodeSection()
@@ -287,15 +237,15 @@ class Settings(_NodeFile):
         return tuple(rule for rule in self.rules if rule.enabled)
 
 
-class _PeersFile(_Section):
-    peer: dict[str, Peer] = {}
+class _PeersFile(Section):
+    peer: Mapping[str, Peer] = {}
 
 
-class _RoutesFile(_Section):
+class _RoutesFile(Section):
     rule: tuple[Rule, ...] = ()
 
 
-_File = TypeVar("_File", bound=_Section)
+_File = TypeVar("_File", bound=Section)
 
 
 def load_settings(node_file: Path, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -317,9 +267,10 @@ def load_settings(node_file: Path, environment: Mapping[str, str] = os.environ) 
         update={"data": folder / section.data, "models": tuple(folder / m for m in section.models)}
     )
     parts = {name: getattr(node.content, name) for name in _NodeFile.model_fields if name != "node"}
-    parts["tls"] = node.content.tls.in_folder(folder)
+    tls = parts["tls"] = node.content.tls.in_folder(folder)
     parts["audit"] = node.content.audit.in_folder(folder)
-    return Settings(node=section, peers=peers.content.peer, rules=routes.content.rule, **parts)
+    known = {name: peer.in_folder(folder, tls.certificate, tls.key) for name, peer in peers.content.peer.items()}
+    return Settings(node=section, peers=known, rules=routes.content.rule, **parts)
 
 
 def variable_name(section: str, key: str) -> str:

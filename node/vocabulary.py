@@ -224,12 +224,28 @@ def study_identity(dataset: Dataset) -> StudyIdentity:
 
 
 @dataclass(frozen=True)
+class PeerTls:
+    """How an application is reached over TLS: whom we take for it, and the PEM files of what we trust and show.
+
+    Its certificate is one of `fingerprints` (SHA-256, hex), or, where there are none, one for `name`. An
+    `authority` that is stated must have issued it.
+    """
+
+    authority: str
+    name: str
+    fingerprints: tuple[str, ...] = ()
+    certificate: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
 class PeerAddress:
-    """Where a DICOM application is reached and what it calls itself."""
+    """Where a DICOM application is reached and what it calls itself; `tls` is None where plain TCP is spoken."""
 
     ae_title: str
     host: str
     port: int
+    tls: PeerTls | None = None
 
 
 @dataclass(frozen=True)

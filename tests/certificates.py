@@ -33,13 +33,15 @@ def make_authority(folder: Path, name: str = "authority") -> Certificate:
     return made
 
 
-def issue(authority: Certificate, name: str, days: int = 2) -> Certificate:
-    """Make one for `name` on loopback, signed by the authority."""
+def issue(
+    authority: Certificate, name: str, days: int = 2, hosts: str = "DNS:localhost,IP:127.0.0.1", subject: str = ""
+) -> Certificate:
+    """Make one for `name`, at these hosts, signed by the authority."""
     folder = authority.file.parent
     made = Certificate(folder / f"{name}.pem", folder / f"{name}.key")
     request, extensions = folder / f"{name}.csr", folder / f"{name}.ext"
-    extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
-    _openssl("req", *_new_key(made), "-subj", f"/CN={name}", "-out", request)
+    extensions.write_text(f"subjectAltName={hosts}\nbasicConstraints=CA:FALSE\n")
+    _openssl("req", *_new_key(made), "-utf8", "-subj", subject or f"/CN={name}", "-out", request)
     signer = ("-CA", authority.file, "-CAkey", authority.key, "-CAcreateserial", "-days", days)
     _openssl("x509", "-req", "-in", request, *signer, "-extfile", extensions, "-out", made.file)
     return made

@@ -22,6 +22,7 @@ from conftest import REPOSITORY
 from dcmtk import data_set_bytes, free_port
 from delivery.parcels import scp
 from pydicom import dcmread, uid
+from raw_peer import IMPLICIT, VERIFICATION, RawPeer, context, request
 from sqlalchemy import select
 
 from node.archive import Archive
@@ -253,6 +254,14 @@ class FaultyNode:
             rows = session.scalars(select(Result.path).join(Job).join(Study).where(_is(story), Result.path != ""))
             paths = tuple(self.data / path for path in rows)
         self.send(Story(story.study_uid, paths))
+
+    def be_rejected(self) -> None:
+        """Ask for what is rejected, and wait until that is recorded or the fault has acted."""
+        self.until_it_listens()
+        before = self.count_events("association rejected")
+        with RawPeer.connect(self.port) as peer:
+            peer.say(request(context(1, VERIFICATION, IMPLICIT), version=2)).hear()
+        self._wait(lambda: self.mark.exists() or self.count_events("association rejected") > before)
 
     def remove(self) -> None:
         """Wait until the files of every study that ended are gone."""

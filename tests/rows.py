@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 from node.catalog import Catalog, bundled_models
 from node.database import Database
 from node.jobs.queue import JobQueue
-from node.settings import Peer, Rule, Settings
+from node.peers import Peer
+from node.settings import Rule, Settings
 from node.studies.assembly import Assembly
 from node.studies.index import InstanceIndex
 from node.vocabulary import ReceivedInstance

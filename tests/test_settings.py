@@ -7,6 +7,7 @@ import pytest
 
 from node.catalog import bundled_config
 from node.errors import SettingsError
+from node.peers import Peer, TlsToPeer
 from node.settings import Rule, Settings, load_settings, variable_name
 from node.vocabulary import ResultProfile
 
@@ -46,6 +47,17 @@ def test_every_criterion_of_a_rule_is_described_in_routes_toml() -> None:
     text = (bundled_config() / "routes.toml").read_text()
     for key in Rule.model_fields:
         assert re.search(rf"^(# )?{key} = .*# \S", text, re.MULTILINE), f"{key} has no comment"
+
+
+def test_every_key_of_a_peer_is_described_in_peers_toml_and_all_of_them_together_can_be_read(tmp_path: Path) -> None:
+    text = (bundled_config() / "peers.toml").read_text()
+    for key in {*Peer.model_fields, *TlsToPeer.model_fields} - {"tls"}:
+        assert re.search(rf"^# {key} = .*# \S", text, re.MULTILINE), f"{key} has no comment"
+    stated = re.sub(r"^# ", "", text, flags=re.MULTILINE).replace("AB:CD:...", "AB:" * 31 + "AB")
+    peer = load_settings(write_config(tmp_path, peers=stated.partition("\n")[2]), {}).peers["PACS"]
+    assert peer.model_fields_set == set(Peer.model_fields)
+    assert peer.tls is not None
+    assert {key for key in TlsToPeer.model_fields if getattr(peer.tls, key)} == set(TlsToPeer.model_fields)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from node.settings import Peer
+from node.certificates import ShownCertificate
+from node.peers import Peer
 
 _RESOLVED_SECONDS = 60.0
 OWN_ADDRESSES = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
@@ -44,13 +45,13 @@ class Rejection(Enum):
 class Caller:
     """Who asks for an association: its AE title, the one it calls, and the address it calls from.
 
-    `certificate` is the SHA-256 (hex) of the certificate it showed, if it did.
+    `certificate` is what it showed over TLS, if it did.
     """
 
     calling_ae_title: str
     called_ae_title: str
     address: str
-    certificate: str | None = None
+    certificate: ShownCertificate | None = None
 
 
 def resolve_host(host: str) -> frozenset[str]:
@@ -141,4 +142,7 @@ class AllowList:
 
 def _shows_certificate(peer: Peer, caller: Caller) -> bool:
     """Tell whether a caller shows what peers.toml asks of this peer, which may be nothing."""
-    return not peer.certificates or caller.certificate in peer.certificates
+    shown = caller.certificate
+    if not peer.certificates and not peer.subjects:
+        return True
+    return shown is not None and (shown.fingerprint in peer.certificates or not shown.names.isdisjoint(peer.subjects))

@@ -57,13 +57,11 @@ class Handlers:
         if left_out is None:
             return
         how = f"rejected: {rejection.text}" + (f" ({left_out} more before)" if left_out else "")
-        fields = {"calling_ae_title": caller.calling_ae_title, "address": caller.address, "how": how}
-        logger.warning("association rejected", extra={"fields": fields})
         try:
-            row = self._index.open_association(caller.calling_ae_title, caller.address, caller.called_ae_title)
-            self._index.close_association(row, how)
+            self._index.record_rejection(caller.calling_ae_title, caller.address, caller.called_ae_title, how)
         except Exception as error:  # noqa: BLE001 - an event handler answers, whatever happens
-            log_failure(logger, "rejection not recorded", error)
+            fields = {"calling_ae_title": caller.calling_ae_title, "address": caller.address, "how": how}
+            log_failure(logger, "rejection not recorded", error, **fields)
 
     def note_abort(self, association_id: int, error: AssociationBroken) -> None:
         """Log why we abort an association."""

@@ -22,7 +22,8 @@ from node.association.pdu import encode_rejection
 from node.association.pending import Arrival
 from node.association.tls import Credentials
 from node.errors import SettingsError
-from node.settings import Peer, TlsSection
+from node.peers import Peer
+from node.settings import TlsSection
 from node.studies.index import InstanceIndex
 
 logger = logging.getLogger("radnode.association")

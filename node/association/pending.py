@@ -6,10 +6,10 @@ import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from selectors import EVENT_READ, EVENT_WRITE
 
 from node.association.pdu import HEADER, judge_first_header
+from node.certificates import ShownCertificate, shown_by
 from node.errors import AssociationBroken, ConnectionLost
 
 _PIECE_BYTES = 64 * 1024
@@ -17,12 +17,12 @@ _PIECE_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class Arrival:
-    """A connection whose association request is there, whole; `certificate` is the SHA-256 (hex) of its own."""
+    """A connection whose association request is there, whole; `certificate` is the one it showed, if any."""
 
     connection: socket.socket
     address: str
     request: bytes
-    certificate: str | None
+    certificate: ShownCertificate | None
 
 
 class Pending:
@@ -79,12 +79,11 @@ class Pending:
         self._connection.close()
 
     def _arrive(self) -> Arrival:
-        certificate = self._tls_connection.getpeercert(binary_form=True) if self._tls_connection else None
         return Arrival(
             connection=self._connection,
             address=self.address,
             request=bytes(self._received[HEADER.size :]),
-            certificate=sha256(certificate).hexdigest() if certificate else None,
+            certificate=shown_by(self._tls_connection) if self._tls_connection else None,
         )
 
     def _collect(self) -> None:

@@ -1,4 +1,4 @@
-"""TLS for DICOM (PS3.15 B.12, BCP 195): versions, suites, and certificates that are read anew when they change."""
+"""TLS as acceptor: what a handshake needs, from files that are read anew when they change."""
 
 from __future__ import annotations
 
@@ -9,16 +9,9 @@ from pathlib import Path
 
 from node.errors import SettingsError
 from node.settings import TlsSection
+from node.tls import load_authority, load_own, restrict
 
 logger = logging.getLogger("radnode.association")
-
-# Of TLS 1.2 the four suites that RFC 9325 4.2 recommends; those of TLS 1.3 are all fit (RFC 9325 4.3).
-TLS_1_2_SUITES = (
-    "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "ECDHE-RSA-AES256-GCM-SHA384",
-    "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "ECDHE-RSA-AES128-GCM-SHA256",
-)
 
 _Stamp = tuple[tuple[int, int], ...]
 
@@ -51,18 +44,11 @@ class Credentials:
 def load_context(settings: TlsSection) -> ssl.SSLContext:
     """Return a server's context for TLS 1.2 and 1.3; raises SettingsError naming the file that cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(":".join(TLS_1_2_SUITES))
-    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_COMPRESSION
-    try:
-        context.load_cert_chain(settings.certificate, settings.key)
-    except (OSError, ssl.SSLError) as error:
-        raise _unusable("certificate and tls.key", f"{settings.certificate} and {settings.key}", error) from error
+    restrict(context)
+    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    load_own(context, "tls", settings.certificate, settings.key)
     if settings.authority:
-        try:
-            context.load_verify_locations(settings.authority)
-        except (OSError, ssl.SSLError) as error:
-            raise _unusable("authority", settings.authority, error) from error
+        load_authority(context, "tls", settings.authority)
         context.verify_mode = ssl.CERT_REQUIRED if settings.require_client_certificate else ssl.CERT_OPTIONAL
     return context
 
@@ -72,10 +58,3 @@ def _stamp(settings: TlsSection) -> _Stamp:
     files = [Path(name) for name in (settings.certificate, settings.key, settings.authority) if name]
     states = [file.stat() for file in files if file.exists()]
     return tuple((state.st_mtime_ns, state.st_ino) for state in states)
-
-
-def _unusable(key: str, files: str, error: Exception) -> SettingsError:
-    words = error.reason if isinstance(error, ssl.SSLError) else getattr(error, "strerror", None)
-    return SettingsError(
-        f"tls.{key}: {files}: {words or error}; expected PEM files that belong together and that the node may read"
-    )

@@ -32,8 +32,6 @@ STUDY_DELETED = Code("110105", "DICOM Study Deleted")
 ALERT = Code("110113", "Security Alert")
 NODE_AUTHENTICATION = Code("110126", "Node Authentication")
 
-REJECTED = "rejected"
-
 
 def audit_messages(session: Session, event: Event, settings: Settings) -> Iterator[AuditMessage]:
     """Yield the audit messages of an event; most events, being steps of our own work, have none."""
@@ -48,17 +46,20 @@ def _tell_activity(_session: Session, event: Event, settings: Settings) -> Itera
     yield AuditMessage(event.at, ACTIVITY, Action.EXECUTE, Outcome.SUCCESS, (us,), kind=kind)
 
 
-def _tell_association(session: Session, event: Event, settings: Settings) -> Iterator[AuditMessage]:
-    """Tell what an association brought, one message for each study; or that its caller was sent away."""
+def _tell_rejection(session: Session, event: Event, settings: Settings) -> Iterator[AuditMessage]:
+    """Tell that a caller was sent away."""
     association = session.get_one(Association, event.association_id)
-    if association.closed_how.startswith(REJECTED):
-        caller = Participant(association.calling_ae_title, is_requestor=True, address=association.calling_address)
-        us = Participant(settings.node.ae_title, is_requestor=False)
-        yield AuditMessage(
-            event.at, ALERT, Action.EXECUTE, Outcome.MINOR_FAILURE, (caller, us), NODE_AUTHENTICATION,
-            association.closed_how,
-        )  # fmt: skip
-        return
+    caller = Participant(association.calling_ae_title, is_requestor=True, address=association.calling_address)
+    us = Participant(settings.node.ae_title, is_requestor=False)
+    yield AuditMessage(
+        event.at, ALERT, Action.EXECUTE, Outcome.MINOR_FAILURE, (caller, us), NODE_AUTHENTICATION,
+        association.closed_how,
+    )  # fmt: skip
+
+
+def _tell_association(session: Session, event: Event, settings: Settings) -> Iterator[AuditMessage]:
+    """Tell what an association brought, one message for each study."""
+    association = session.get_one(Association, event.association_id)
     sender = Participant(association.calling_ae_title, True, SOURCE, association.calling_address)
     us = Participant(settings.node.ae_title, False, DESTINATION)
     for study, classes in _received(session, association).items():
@@ -132,6 +133,7 @@ _TELLERS: Mapping[str, Callable[[Session, Event, Settings], Iterator[AuditMessag
     EventName.NODE_STARTED: _tell_activity,
     EventName.NODE_STOPPED: _tell_activity,
     EventName.ASSOCIATION_CLOSED: _tell_association,
+    EventName.ASSOCIATION_REJECTED: _tell_rejection,
     EventName.DELIVERY_SENT: _tell_delivery,
     EventName.DELIVERY_DEAD: _tell_delivery,
     EventName.STUDY_HELD: _tell_study,

@@ -24,6 +24,7 @@ class EventName(StrEnum):
     NODE_STOPPED = "node stopped"
     ASSOCIATION_OPENED = "association opened"
     ASSOCIATION_CLOSED = "association closed"
+    ASSOCIATION_REJECTED = "association rejected"
     INSTANCE_KEPT = "instance kept"
     INSTANCE_REPEATED = "instance repeated"
     INSTANCE_CONFLICT = "instance conflict"
@@ -56,6 +57,9 @@ class EventName(StrEnum):
 ALERTS = frozenset(
     {EventName.INSTANCE_CONFLICT, EventName.STUDY_HELD, EventName.JOB_FAILED, EventName.DELIVERY_DEAD}
 )
+
+# What deserves a look, though nothing of ours is the worse for it.
+_WARNINGS = frozenset({EventName.ASSOCIATION_REJECTED})
 
 Subject = Association | Study | Job | Delivery
 
@@ -96,6 +100,11 @@ def _record(session: Session, at: datetime, name: EventName, about: dict[str, in
     session.connection().execute(_INSERT, {**_ABOUT_NOTHING, **about, "at": at, "name": str(name), "detail": detail})
     session.info.setdefault(RECORDED, []).append(name)
     faults.reach(name)
-    level = logging.ERROR if name in ALERTS else logging.INFO
     identifiers = {key.removesuffix("_id"): value for key, value in about.items()}
-    logger.log(level, str(name), extra={"fields": identifiers | detail})
+    logger.log(_level(name), str(name), extra={"fields": identifiers | detail})
+
+
+def _level(name: EventName) -> int:
+    if name in ALERTS:
+        return logging.ERROR
+    return logging.WARNING if name in _WARNINGS else logging.INFO

@@ -27,9 +27,10 @@ from node.errors import ArchiveError, DeliveryDelayed, DeliveryRefused, Identity
 from node.faults import FaultPoint
 from node.jobs.progress import STOPPED, derive_progress, hold_study
 from node.logs import log_failure
+from node.peers import Peer
 from node.results.identity import check_identity
 from node.results.predecessors import earlier_reports
-from node.settings import Peer, Settings
+from node.settings import Settings
 from node.states import DeliveryState
 from node.vocabulary import EarlierReport, StudyIdentity
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +15,8 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
-from node.errors import DeliveryRefused, PeerUnreachable
+from node.delivery.handshake import Handshake, prepare_handshake
+from node.errors import DeliveryRefused, PeerUnreachable, PeerUntrusted
 from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, PeerAddress
 
 
@@ -48,7 +50,8 @@ class PromptSocket(AssociationSocket):
     Nagle's algorithm on one side and delayed acknowledgement on the other cost 40 ms per object.
     """
 
-    has_failed = False
+    handshake: Handshake | None = None
+    failure: OSError | PeerUntrusted | None = None
 
     def _create_socket(self, address: AddressInformation) -> socket.socket:
         created: socket.socket = super()._create_socket(address)
@@ -56,11 +59,29 @@ class PromptSocket(AssociationSocket):
         return created
 
     def connect(self, primitive: T_CONNECT) -> None:
-        """Connect; from then on a peer that stops reading is given up after the timeout."""
-        super().connect(primitive)
-        self.has_failed = self.socket is None
-        if self.socket is not None:
-            self.socket.settimeout(self.assoc.dimse_timeout)
+        """Connect, over TLS where it is wanted; from then on a peer that stops reading is given up after the timeout.
+
+        Takes the place of pynetdicom's, which says of a failure only that there was one.
+        """
+        try:
+            self._open(primitive.address_info)
+        except (OSError, PeerUntrusted) as error:
+            self.failure = error
+            self._shutdown_socket()
+            self.socket = None
+        self._is_connected = self.socket is not None
+        primitive.result = "Evt2" if self._is_connected else "Evt17"  # the connection is there, or is not
+        self.provider_queue.put(primitive)
+        self._ready.set()
+
+    def _open(self, address: AddressInformation) -> None:
+        opened = self.socket
+        assert opened is not None
+        opened.settimeout(self.assoc.connection_timeout)
+        opened.connect(address.as_tuple)
+        if self.handshake is not None:
+            self.socket = opened = self.handshake.shake(opened)
+        opened.settimeout(self.assoc.dimse_timeout)
 
     def _shutdown_socket(self) -> None:
         """Close the socket even when there is no connection to shut down, which pynetdicom does not."""
@@ -73,7 +94,11 @@ class PromptSocket(AssociationSocket):
         """Read, and acknowledge at once; Linux forgets the option, so it is set for each read."""
         if self.socket is not None:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        received: bytearray = super().recv(nr_bytes)
+        try:
+            received: bytearray = super().recv(nr_bytes)
+        except ssl.SSLError as error:  # of TLS 1.3 it is only now that we learn that we are not trusted
+            self.failure = self.handshake.failure(error) if self.handshake else error
+            raise
         return received
 
 
@@ -90,10 +115,13 @@ class Requestor(AE):
         self.dimse_timeout = timeout_seconds
         # It only watches what comes in, so it would end an association while we are sending.
         self.network_timeout = None
+        self.handshake: Handshake | None = None
 
     def _create_socket(self, assoc: Association, address: AddressInformation, _: Any) -> PromptSocket:
         assoc.dimse = ResponseKeeper(assoc)
-        return PromptSocket(assoc, address=address)
+        created = PromptSocket(assoc, address=address)
+        created.handshake = self.handshake
+        return created
 
 
 @contextmanager
@@ -102,9 +130,10 @@ def associate(
 ) -> Iterator[Association]:
     """Give an established association; it is released at the end, or aborted after an error.
 
-    Raises PeerUnreachable when the peer cannot be reached or refuses the association,
-    DeliveryRefused when it accepts none of the contexts.
+    Raises PeerUnreachable when the peer cannot be reached or refuses the association, PeerUntrusted when TLS
+    with it fails, DeliveryRefused when it accepts none of the contexts.
     """
+    requestor.handshake = prepare_handshake(peer)
     try:
         association = requestor.associate(peer.host, peer.port, list(contexts), ae_title=peer.ae_title)
     except OSError as error:
@@ -145,7 +174,10 @@ def _refusal(association: Association, peer: PeerAddress) -> PeerUnreachable | D
         return PeerUnreachable(
             f"{_name(peer)}: association rejected ({numbers}: {answer.reason_str}); check both AE titles there"
         )
-    if isinstance(association.dul.socket, PromptSocket) and association.dul.socket.has_failed:
+    failure = association.dul.socket.failure if isinstance(association.dul.socket, PromptSocket) else None
+    if isinstance(failure, PeerUntrusted):
+        return failure
+    if failure is not None:
         return PeerUnreachable(f"{_name(peer)}: no connection; check that it runs, its address and its port")
     if association.rejected_contexts:
         return DeliveryRefused(f"{_name(peer)}: accepts none of the SOP classes proposed")

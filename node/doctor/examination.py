@@ -11,6 +11,7 @@ from node.doctor.check import Check
 from node.doctor.clocks import clock_checks
 from node.doctor.configuration import configuration_checks, route_checks
 from node.doctor.database import database_checks
+from node.doctor.encryption import encryption_checks
 from node.doctor.entry import PacsEntry, pacs_entries
 from node.doctor.folder import folder_checks
 from node.doctor.models import model_checks
@@ -46,7 +47,8 @@ class Examination:
         checks = configuration_checks(visit.config, visit.environment) + clock_checks(visit.clock)
         if settings is None:
             return checks
-        checks += route_checks(settings) + folder_checks(settings) + database_checks(settings)
+        checks += route_checks(settings) + folder_checks(settings) + encryption_checks(settings.node.data)
+        checks += database_checks(settings)
         checks += worker_checks(settings.workers) + model_checks(settings) + port_checks(settings)
         checks += tls_checks(settings, visit.clock)
         for name in settings.peers:

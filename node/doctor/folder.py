@@ -11,12 +11,12 @@ from pathlib import Path
 
 from node.archive.disk import create_file, require_space, sync_file
 from node.doctor.check import Check, Outcome, fault, fine, warning
+from node.doctor.mounts import mount_of, nearest
 from node.settings import Settings
 
 _INNER = ("incoming", "instances", "results", "quarantine")
 _REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "ceph", "fuse.glusterfs"))
 _FLEETING = frozenset(("tmpfs", "ramfs"))
-_MOUNTS = Path("/proc/self/mountinfo")
 _PROBE_BYTES = 4096
 _GIB = 1 << 30
 
@@ -47,7 +47,7 @@ def check_folder(data: Path) -> Outcome:
 
 def check_owner(data: Path, user_id: int) -> Outcome:
     """Find a folder that belongs to another user than the one who asks."""
-    owner = _nearest(data).stat().st_uid
+    owner = nearest(data).stat().st_uid
     if data.exists() and owner != user_id:
         return warning(
             f"{data} belongs to user {owner}, the doctor runs as user {user_id}",
@@ -58,7 +58,7 @@ def check_owner(data: Path, user_id: int) -> Outcome:
 
 def check_write(data: Path) -> Outcome:
     """Find a folder that cannot be written to, by writing a little file durably and removing it."""
-    folder = _nearest(data)
+    folder = nearest(data)
     if not os.access(folder, os.W_OK | os.X_OK):
         return fault(f"{folder}: not writable by user {os.geteuid()}", f"chown {os.geteuid()} {folder}")
     if not data.exists():
@@ -83,7 +83,8 @@ def check_file_system(data: Path) -> Outcome:
             f"{data}: its folders are on {len(devices)} file systems; an instance is kept by a rename within one",
             f"mount one file system at {data}, and none inside it",
         )
-    kind = file_system_of(_nearest(data))
+    mount = mount_of(nearest(data))
+    kind = mount.kind if mount is not None else ""
     if kind in _REMOTE:
         return fault(
             f"{data}: on a network file system ({kind}), where SQLite's write-ahead log does not work",
@@ -96,7 +97,7 @@ def check_file_system(data: Path) -> Outcome:
 
 def check_space(data: Path, reserve_bytes: int) -> Outcome:
     """Find a disk that is below its reserve, where instances are refused, or soon will be."""
-    folder = _nearest(data)
+    folder = nearest(data)
     require_space(folder, 0, reserve_bytes)
     state = os.statvfs(folder)
     free, total = state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
@@ -106,22 +107,3 @@ def check_space(data: Path, reserve_bytes: int) -> Outcome:
     if free < 2 * reserve_bytes:
         return warning(found, "free some space soon; below the reserve every instance is refused (A700)")
     return fine(found)
-
-
-def file_system_of(folder: Path) -> str:
-    """Return the kind of file system a folder is on, such as "ext4", or "" where the kernel does not tell."""
-    try:
-        lines = [line.split() for line in _MOUNTS.read_text().splitlines()]
-    except OSError:
-        return ""
-    resolved = folder.resolve()
-    kinds: dict[Path, str] = {}
-    for words in lines:  # a later mount at the same place hides the earlier one
-        kinds[Path(words[4].replace("\\040", " "))] = words[words.index("-") + 1]
-    within = [place for place in kinds if resolved.is_relative_to(place)]
-    return kinds[max(within, key=lambda place: len(place.parts))] if within else ""
-
-
-def _nearest(path: Path) -> Path:
-    """Return the path, or the nearest folder above it that exists."""
-    return next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))

@@ -23,8 +23,9 @@ from node.delivery.scu import Fate, classify, send_instances
 from node.doctor.check import Check, Outcome, fault, fine, warning
 from node.doctor.made_up import write_made_up_report
 from node.doctor.port import addresses_of, is_loopback
-from node.errors import DeliveryError
-from node.settings import SENDER, Peer, Settings
+from node.errors import DeliveryError, PeerUntrusted
+from node.peers import Peer
+from node.settings import SENDER, Settings
 
 RESULT_CLASSES = (SegmentationStorage, Comprehensive3DSRStorage, EnhancedSRStorage)
 CLASSES_OF_OUTPUTS = {"map": ParametricMapStorage, "refinement": MRImageStorage}
@@ -155,6 +156,8 @@ class PeerVisit:
 
     def _advise(self, error: DeliveryError) -> str:
         """Return what to do about a peer that does not let us in, by the reason it gave (PS3.8 9.3.4)."""
+        if isinstance(error, PeerUntrusted):
+            return str(error).partition("; ")[2]
         if not is_rejection(error):
             return _advise_on_way(self.peer)
         if "Calling AE title" in str(error):

@@ -1,4 +1,4 @@
-"""Checks the port we listen on: free, or held by this very node, and within the reach of every peer."""
+"""Checks our ports, plain and over TLS: free, or held by this very node, and within the reach of every peer."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import ipaddress
 import socket
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
+from node.certificates import fingerprint_of_file
 from node.delivery.probe import greet, is_rejection
 from node.doctor.check import Check, Outcome, fault, fine, warning
-from node.errors import DeliveryError
+from node.errors import DeliveryError, PeerUntrusted
 from node.settings import Settings
-from node.vocabulary import IMPLEMENTATION_CLASS_UID, PeerAddress
+from node.vocabulary import IMPLEMENTATION_CLASS_UID, PeerAddress, PeerTls
 
 PATIENCE_SECONDS = 5.0
 EVERY_ADDRESS = frozenset(("0.0.0.0", "::", ""))
@@ -21,24 +23,26 @@ EVERY_ADDRESS = frozenset(("0.0.0.0", "::", ""))
 
 def port_checks(settings: Settings) -> list[Check]:
     """Return the checks of our own address."""
+    over_tls = [Check("TLS port", partial(check_port, settings, "tls"))] if settings.tls.is_on else []
     return [
         Check("DICOM port", partial(check_port, settings)),
+        *over_tls,
         Check("reach", partial(check_reach, settings)),
         Check("admission", partial(check_admission, settings)),
     ]
 
 
-def check_port(settings: Settings) -> Outcome:
-    """Find a port that another program holds, or an address that is not this machine's."""
-    host, port = settings.dicom.host, settings.dicom.port
+def check_port(settings: Settings, section: Literal["dicom", "tls"] = "dicom") -> Outcome:
+    """Find a port of a section that another program holds, or an address that is not this machine's."""
+    host, port = (settings.tls.host, settings.tls.port) if section == "tls" else _plain(settings)
     if port == 0:
-        return fault("dicom.port is 0, so it is another at each start", "set it to one number, such as 11112")
+        return fault(f"{section}.port is 0, so it is another at each start", "set it to one number, such as 11112")
     try:
         _bind(host, port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return _ask_holder(settings)
-        return _judge(error, host, port)
+            return _ask_holder(settings, section)
+        return _judge(error, section, host, port)
     return fine(f"{host}:{port} is free; no node runs there now")
 
 
@@ -69,10 +73,8 @@ def check_admission(settings: Settings) -> Outcome:
 
 def own_address(settings: Settings) -> PeerAddress:
     """Return where this machine itself reaches the node."""
-    host = settings.dicom.host
-    if host in EVERY_ADDRESS:
-        host = "::1" if ":" in host else "127.0.0.1"
-    return PeerAddress(settings.node.ae_title, host, settings.dicom.port)
+    host, port = _plain(settings)
+    return PeerAddress(settings.node.ae_title, _reachable(host), port)
 
 
 def addresses_of(host: str) -> frozenset[str]:
@@ -109,15 +111,16 @@ def _bind(host: str, port: int) -> None:
         probe.bind((host, port))
 
 
-def _ask_holder(settings: Settings) -> Outcome:
+def _ask_holder(settings: Settings, section: str) -> Outcome:
     """Find out whether it is a radnode that holds the port."""
-    address = own_address(settings)
+    address = _own_tls_address(settings) if section == "tls" else own_address(settings)
     where = f"{address.host}:{address.port}"
-    advice = "stop that program (ss -ltnp shows it), or set another `port` in [dicom] of node.toml"
+    advice = f"stop that program (ss -ltnp shows it), or set another `port` in [{section}] of node.toml"
     try:
         greeting = greet(address.ae_title, address, (), PATIENCE_SECONDS)
     except DeliveryError as error:
-        if is_rejection(error) and is_in_use(settings.node.data):
+        is_guarded = is_rejection(error) or isinstance(error, PeerUntrusted)
+        if is_guarded and is_in_use(settings.node.data):
             return fine(f"a radnode answers at {where}, and lets only its peers in")
         return fault(f"{where} is held by a program that is no running radnode ({error})", advice)
     if greeting.implementation_class_uid != IMPLEMENTATION_CLASS_UID:
@@ -126,11 +129,29 @@ def _ask_holder(settings: Settings) -> Outcome:
     return fine(f"a radnode answers C-ECHO at {where}")
 
 
-def _judge(error: OSError, host: str, port: int) -> Outcome:
+def _plain(settings: Settings) -> tuple[str, int]:
+    return settings.dicom.host, settings.dicom.port
+
+
+def _own_tls_address(settings: Settings) -> PeerAddress:
+    """Return where this machine reaches the node over TLS: what shows our certificate is the node."""
+    ours, host = settings.tls, _reachable(settings.tls.host)
+    tls = PeerTls("", host, (fingerprint_of_file(ours.certificate),), ours.certificate, ours.key)
+    return PeerAddress(settings.node.ae_title, host, ours.port, tls)
+
+
+def _reachable(host: str) -> str:
+    """Return loopback for a node that listens on every address."""
+    if host not in EVERY_ADDRESS:
+        return host
+    return "::1" if ":" in host else "127.0.0.1"
+
+
+def _judge(error: OSError, section: str, host: str, port: int) -> Outcome:
     match error.errno:
         case errno.EADDRNOTAVAIL:
             return fault(
-                f"{host} is no address of this machine", "set `host` in [dicom] to one that `ip address` shows"
+                f"{host} is no address of this machine", f"set `host` in [{section}] to one that `ip address` shows"
             )
         case errno.EACCES:
             return fault(
@@ -139,5 +160,5 @@ def _judge(error: OSError, host: str, port: int) -> Outcome:
             )
         case _:
             return fault(
-                f"cannot listen on {host}:{port}: {error.strerror or error}", "mend `host` and `port` in [dicom]"
+                f"cannot listen on {host}:{port}: {error.strerror or error}", f"mend `host` and `port` in [{section}]"
             )

@@ -62,6 +62,28 @@ class InstanceIndex:
 
         return self._commits.run(open_)
 
+    def record_rejection(
+        self, calling_ae_title: str, calling_address: str, called_ae_title: str, how: str
+    ) -> None:
+        """Record an association that never was: a caller that was sent away, and `how`, as one event."""
+
+        def record(session: Session) -> None:
+            now = self._clock.now()
+            rejected = Association(
+                calling_ae_title=calling_ae_title,
+                calling_address=calling_address,
+                called_ae_title=called_ae_title,
+                opened_at=now,
+                closed_at=now,
+                closed_how=how,
+            )
+            session.add(rejected)
+            session.flush()
+            detail = {"calling_ae_title": calling_ae_title, "address": calling_address, "how": how}
+            self._event(session, EventName.ASSOCIATION_REJECTED, rejected, **detail)
+
+        self._commits.run(record)
+
     def close_association(self, association_id: int, how: str) -> None:
         """Record how an association ended; closing twice changes nothing.
 

@@ -13,14 +13,17 @@ from pynetdicom import AE
 from pynetdicom.association import Association as Requested
 from pynetdicom.presentation import build_context
 from receiving import Node, associated, running, send, wait_until
+from sqlalchemy import select
 
 from node.association.acceptor import PendingLimits
 from node.association.allowlist import AllowList, Caller, Rejection
 from node.association.doorkeeper import Doorkeeper
 from node.association.quota import Quota
+from node.database import Event
 from node.delivery.scu import echo
 from node.errors import DeliveryDelayed
-from node.settings import Peer, Settings
+from node.peers import Peer
+from node.settings import Settings
 
 XRAY = Peer(ae_title="XRAY", host="10.1.2.3", port=104)
 MODALITY = Peer(ae_title="MODALITY", host="127.0.0.1", port=104)
@@ -169,7 +172,11 @@ def test_a_caller_that_may_not_come_in_is_told_why_and_recorded(
     (row,) = guarded.associations()
     assert row.closed_how.startswith(how)
     assert (row.calling_ae_title, row.called_ae_title, row.calling_address) == (calling, called, "127.0.0.1")
-    assert any(record.message == "association rejected" for record in caplog.records)
+    assert row.opened_at == row.closed_at
+    (logged,) = [record for record in caplog.records if record.message == "association rejected"]
+    with guarded.database.reading() as session:
+        (event,) = session.scalars(select(Event)).all()
+    assert (event.name, event.association_id, event.detail["how"]) == (logged.message, row.id, row.closed_how)
 
 
 def test_a_known_peer_sends_as_before(guarded: Node, ct: Path) -> None:

@@ -31,7 +31,7 @@ from receiving import SERVE, Node, running, send, wait_until
 from violations import VIOLATIONS
 
 from node.association.acceptor import PendingLimits
-from node.settings import Peer
+from node.peers import Peer
 
 
 @pytest.fixture

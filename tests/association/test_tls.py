@@ -17,9 +17,10 @@ from raw_peer import ECHO, PROPOSAL, RELEASE, RawPeer, data, pdv, store
 from receiving import Node, running, send, wait_until
 
 from node.association.acceptor import PendingLimits
-from node.association.tls import TLS_1_2_SUITES
 from node.errors import SettingsError
-from node.settings import Peer, TlsSection
+from node.peers import Peer
+from node.settings import TlsSection
+from node.tls import TLS_1_2_SUITES
 
 pytestmark = needs_openssl
 
@@ -71,6 +72,14 @@ def is_heard(port: int, authority: Certificate, own: Certificate | None) -> bool
             return peer.say(PROPOSAL).hear()[0] != 0
     except OSError:
         return False
+
+
+def is_let_in(port: int, authority: Certificate, own: Certificate | None) -> bool:
+    """Tell whether a peer is accepted (True) or rejected for who it is (False)."""
+    with secured(port, authority, own) as peer:
+        kind, body = peer.say(PROPOSAL).hear()
+    assert kind == 2 or (kind, tuple(body[1:])) == (3, (1, 1, 3))
+    return kind == 2
 
 
 def s_client(port: int, *options: str) -> subprocess.CompletedProcess[str]:
@@ -157,6 +166,52 @@ def test_an_ae_title_with_a_certificate_is_not_lent_to_who_has_none(
             with own as peer:
                 kind, body = peer.say(PROPOSAL).hear()
                 assert (kind, tuple(body[1:])) == (3, (1, 1, 3))
+
+
+@pytest.mark.parametrize("bound_by", ["its subject", "its DNS name", "another's subject too"])
+def test_an_ae_title_may_be_bound_to_a_name_that_the_authority_has_certified(
+    tmp_path: Path, ours: Certificate, authority: Certificate, bound_by: str
+) -> None:
+    named = issue(authority, "named", hosts="DNS:CT1.hospital.example", subject="/O=Hospital/CN=modality")
+    names = {
+        "its subject": ("CN=modality,O=Hospital",),
+        "its DNS name": ("DNS:ct1.Hospital.example",),
+        "another's subject too": ("CN=other,O=Hospital", "CN=modality,O=Hospital"),
+    }
+    modality = Peer(ae_title="MODALITY", host="127.0.0.1", port=104, subjects=names[bound_by])
+    others = [
+        issue(authority, "cased", hosts="DNS:ct10.hospital.example", subject="/O=Hospital/CN=Modality"),
+        issue(authority, "longer", hosts="DNS:ct1.hospital.example.org", subject="/O=Hospital/OU=x/CN=modality"),
+        issue(authority, "escaped", hosts="DNS:x", subject="/O=x/CN=modality,O=Hospital"),
+        None,
+    ]
+    with running(tmp_path, tls=section(ours, authority), peers=(modality,), accepts_anyone=False) as node:
+        assert is_let_in(node.listener.tls_port, authority, named)
+        assert not any(is_let_in(node.listener.tls_port, authority, other) for other in others)
+
+
+def test_the_same_subject_of_another_authority_is_not_even_heard(
+    tmp_path: Path, ours: Certificate, authority: Certificate
+) -> None:
+    real = issue(authority, "real", subject="/O=Hospital/CN=modality")
+    forged = issue(make_authority(tmp_path, "other"), "forged", subject="/O=Hospital/CN=modality")
+    modality = Peer(ae_title="MODALITY", host="127.0.0.1", port=104, subjects=("CN=modality,O=Hospital",))
+    with running(tmp_path, tls=section(ours, authority), peers=(modality,), accepts_anyone=False) as node:
+        assert is_heard(node.listener.tls_port, authority, real)
+        assert not is_heard(node.listener.tls_port, authority, forged)
+        assert len(node.associations()) == 1
+
+
+def test_a_subject_is_stated_as_openssl_shows_it(tmp_path: Path, ours: Certificate, authority: Certificate) -> None:
+    odd = issue(authority, "odd", subject="/DC=de/O=Röntgen, Haus \\+ <Hof>/OU=CT1+CN=#1 modality ")
+    command = ["openssl", "x509", "-noout", "-subject", "-nameopt", "RFC2253,-esc_msb", "-in", str(odd.file)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.rstrip("\n")
+    assert "Röntgen" in shown
+    modality = Peer(ae_title="MODALITY", host="127.0.0.1", port=104, subjects=(shown,))
+    with running(tmp_path, tls=section(ours, authority), peers=(modality,), accepts_anyone=False) as node:
+        assert is_let_in(node.listener.tls_port, authority, odd)
+    with pytest.raises(ValueError, match="expected DNS:"):
+        Peer(ae_title="A", host="h", port=104, subjects=("modality",))
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,7 @@ def test_an_association_is_told_once_for_each_study_with_what_it_brought(side: G
 
 def test_a_caller_that_was_sent_away_is_a_security_alert(side: Gathering) -> None:
     notebook = Notebook()
-    row = side.index.open_association("STRANGER", "10.9.9.9", "RADNODE")
-    side.index.close_association(row, "rejected: calling AE title not known")
+    side.index.record_rejection("STRANGER", "10.9.9.9", "RADNODE", "rejected: calling AE title not known")
     trail_of(side, notebook).write_new()
     (message,) = notebook.messages
     assert message.find("EventIdentification/EventTypeCode").attrib["originalText"] == "Node Authentication"

@@ -24,9 +24,10 @@ from node.card import code_of
 from node.database import Delivery
 from node.delivery.outbox import Outbox
 from node.jobs.queue import StoredResult
+from node.peers import Peer
 from node.results.encode import encode_results
 from node.results.request import NodeDevice, ResultObject, ResultRequest
-from node.settings import Peer, Settings
+from node.settings import Settings
 from node.states import DeliveryState
 from node.studies.overview import describe_study, list_deliveries
 from node.vocabulary import Finding, ModelIdentity

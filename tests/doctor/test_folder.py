@@ -11,7 +11,8 @@ import pytest
 from tiny_disk import fill, tiny_disk
 
 from node.doctor.check import Check, State, carry_out
-from node.doctor.folder import check_file_system, check_folder, check_owner, check_space, check_write, file_system_of
+from node.doctor.folder import check_file_system, check_folder, check_owner, check_space, check_write
+from node.doctor.mounts import mount_of
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user or to mount")
 
@@ -91,7 +92,8 @@ def test_a_disk_near_its_reserve_is_a_warning(tiny: Path) -> None:
 
 @needs_root
 def test_a_folder_in_memory_is_a_warning(tiny: Path) -> None:
-    assert file_system_of(tiny) == "tmpfs"
+    assert (found := mount_of(tiny)) is not None
+    assert (found.kind, found.place) == ("tmpfs", tiny)
     assert check_file_system(tiny).state is State.WARNING
 
 

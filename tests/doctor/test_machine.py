@@ -1,4 +1,4 @@
-"""What the doctor says of clocks, models, TensorFlow and the port."""
+"""What the doctor says of clocks, models, TensorFlow and the ports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from certificates import Certificate, issue, make_authority, needs_openssl
 from clocks import ManualClock
+from dcmtk import free_port
 from model_copies import copy_model
 from pynetdicom import AE
 from receiving import running
@@ -22,8 +24,9 @@ from node.demo.pacs import VERIFICATION, SmallPacs
 from node.doctor.check import Check, CheckResult, State, carry_out
 from node.doctor.clocks import check_boot_clock, check_wall_clock, clock_checks
 from node.doctor.models import check_model, check_tensorflow
-from node.doctor.port import check_admission, check_port, check_reach
-from node.settings import DicomSection, NodeSection, Peer, Settings
+from node.doctor.port import check_admission, check_port, check_reach, port_checks
+from node.peers import Peer
+from node.settings import DicomSection, NodeSection, Settings, TlsSection
 
 REMOTE = {"PACS": Peer(ae_title="PACS", host="192.0.2.1", port=104)}
 
@@ -134,6 +137,43 @@ def test_a_radnode_that_lets_only_its_peers_in_is_known_by_its_lock(tmp_path: Pa
 def test_a_port_held_by_something_else_is_an_error(mute_port: int) -> None:
     result = judged(lambda: check_port(listening(port=mute_port)))
     assert (result.state, "no running radnode" in result.found) == (State.ERROR, True)
+
+
+@needs_openssl
+def test_the_port_for_tls_is_free_held_by_us_or_by_whom_else(tmp_path: Path, mute_port: int) -> None:
+    authority = make_authority(tmp_path)
+    ours, theirs = issue(authority, "radnode"), issue(authority, "other")
+    own = {"certificate": str(ours.file), "key": str(ours.key)}
+
+    def told(port: int, shown: Certificate = ours) -> tuple[State, str]:
+        tls = TlsSection(port=port, certificate=str(shown.file), key=str(shown.key))
+        result = judged(lambda: check_port(Settings(tls=tls, node=NodeSection(data=tmp_path)), "tls"))
+        return result.state, result.found + result.advice
+
+    state, said = told(free_port())
+    assert (state, "is free" in said) == (State.OK, True)
+    state, said = told(mute_port)
+    assert (state, "no running radnode" in said, "in [tls] of node.toml" in said) == (State.ERROR, True, True)
+    with running(tmp_path, tls=TlsSection(port=0, **own)) as node:
+        state, said = told(node.listener.tls_port)
+        assert (state, "a radnode answers" in said) == (State.OK, True)
+        state, said = told(node.listener.tls_port, theirs)
+        assert (state, "none of the fingerprints" in said) == (State.ERROR, True)
+    assert [check.name for check in port_checks(Settings(tls=TlsSection(**own)))][:2] == ["DICOM port", "TLS port"]
+
+
+@needs_openssl
+def test_a_radnode_that_hears_only_certified_peers_is_known_by_its_lock(tmp_path: Path) -> None:
+    ours = issue(make_authority(tmp_path), "radnode")
+    tls = TlsSection(
+        port=0, certificate=str(ours.file), key=str(ours.key), require_client_certificate=True,
+        authority=str(make_authority(tmp_path, "of others").file),
+    )  # fmt: skip
+    with running(tmp_path, tls=tls) as node, (tmp_path / "node.lock").open("w") as lock:
+        found = tls.model_copy(update={"port": node.listener.tls_port})
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = judged(lambda: check_port(Settings(tls=found, node=NodeSection(data=tmp_path)), "tls"))
+    assert (result.state, "lets only its peers in" in result.found) == (State.OK, True)
 
 
 def test_an_address_that_is_not_ours_is_an_error() -> None:

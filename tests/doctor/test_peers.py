@@ -7,17 +7,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from certificates import issue, make_authority, needs_openssl
 from dcmtk import free_port, needs_dcmtk, store_scp
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, EnhancedSRStorage
 from pynetdicom import AE, evt
+from receiving import running
 from rows import LUNG_RULE, gathering, received
 
 from node.demo.pacs import VERIFICATION, SmallPacs
 from node.doctor.check import Check, CheckResult, State, carry_out
 from node.doctor.made_up import PATIENT_NAME, write_made_up_report
 from node.doctor.peers import RESULT_CLASSES, PeerVisit
-from node.settings import NodeSection, Peer, Rule, Settings
+from node.peers import Peer, TlsToPeer
+from node.settings import NodeSection, Rule, Settings, TlsSection
 
 REACH, TAKES, CONTACT, STORES = (
     "peer PACS: we reach it",
@@ -75,6 +78,20 @@ def test_a_pacs_that_is_down_is_an_error_and_asked_only_once() -> None:
     assert results[REACH].state is State.ERROR
     assert f"nothing listens on 127.0.0.1:{port}" in results[REACH].advice
     assert {results[TAKES].state, results[STORES].state} == {State.WARNING}
+
+
+@needs_openssl
+def test_over_tls_a_peer_is_reached_or_it_is_said_why_it_is_not_trusted(tmp_path: Path) -> None:
+    shown = issue(make_authority(tmp_path), "pacs")
+    tls = TlsSection(port=0, certificate=str(shown.file), key=str(shown.key))
+    with running(tmp_path, tls=tls) as node:
+        port = node.listener.tls_port
+        right, wrong = (
+            visited(settings_for(port, tls=TlsToPeer(fingerprints=(fingerprint,))))[REACH]
+            for fingerprint in (shown.fingerprint, "0" * 64)
+        )
+    assert right.state is State.OK
+    assert (wrong.state, "TLS" in wrong.found, "`fingerprints`" in wrong.advice) == (State.ERROR, True, True)
 
 
 def test_a_host_without_an_address_is_told_as_such() -> None:
@@ -152,11 +169,10 @@ def test_a_peer_that_never_called_is_a_warning_and_one_that_did_is_told_with_its
 
 def test_a_peer_whom_we_turn_away_is_an_error_with_the_line_to_add(tmp_path: Path) -> None:
     side = gathering(tmp_path)
-    rejected = side.index.open_association("PACS", "10.0.0.9", "RADNODE")
-    side.index.close_association(rejected, "rejected: this AE title calls from an address that is not its own")
+    elsewhere = "rejected: this AE title calls from an address that is not its own"
+    side.index.record_rejection("PACS", "10.0.0.9", "RADNODE", elsewhere)
     strange = visited(settings_for(free_port(), data=tmp_path))[CONTACT]
-    rejected = side.index.open_association("PACS", "10.0.0.9", "OTHERNODE")
-    side.index.close_association(rejected, "rejected: called AE title is not ours")
+    side.index.record_rejection("PACS", "10.0.0.9", "OTHERNODE", "rejected: called AE title is not ours")
     miscalled = visited(settings_for(free_port(), data=tmp_path))[CONTACT]
     side.database.close()
     assert (strange.state, 'calls_from = ["10.0.0.9"]' in strange.advice) == (State.ERROR, True)

@@ -20,7 +20,8 @@ from node.cli import main
 from node.demo.pacs import VERIFICATION, SmallPacs
 from node.doctor.entry import dcm4chee_steps, local_address_towards, orthanc_steps, pacs_entries
 from node.doctor.health import main as check_health
-from node.settings import DicomSection, Peer, Settings
+from node.peers import Peer
+from node.settings import DicomSection, Settings
 
 EXAMPLE = ("RADNODE", "10.1.2.3", 11112)
 

@@ -12,7 +12,8 @@ from node.clock import SystemClock
 from node.doctor.check import CheckResult, State, carry_out
 from node.doctor.port import check_reach
 from node.doctor.tls import tls_checks
-from node.settings import Peer, Settings, TlsSection
+from node.peers import Peer, TlsToPeer
+from node.settings import Settings, TlsSection
 
 pytestmark = needs_openssl
 
@@ -63,6 +64,26 @@ def test_an_expired_certificate_is_an_error(authority: Certificate) -> None:
     assert result.state is State.ERROR
     assert "expired" in result.found
     assert "reads it anew" in result.advice
+
+
+def test_what_we_show_to_those_we_send_to_is_checked_too(authority: Certificate) -> None:
+    late = issue(authority, "requestor", days=400)
+    late.key.chmod(0o640)
+    tls = TlsToPeer(fingerprints=("0" * 64,), certificate=str(late.file), key=str(late.key))
+    settings = Settings(peers={"PACS": Peer(ae_title="PACS", host="h", port=104, tls=tls)})
+    certificate, key = carry_out(tls_checks(settings, LaterClock(0)))
+    assert (certificate.state, key.state) == (State.OK, State.WARNING)
+    assert "to PACS" in certificate.found
+    certificate, _ = carry_out(tls_checks(settings, LaterClock(390)))
+    assert certificate.state is State.WARNING
+
+
+def test_an_expired_certificate_for_those_we_send_to_is_an_error(authority: Certificate) -> None:
+    expired = issue(authority, "expired requestor", days=-1)
+    tls = TlsToPeer(fingerprints=("0" * 64,), certificate=str(expired.file), key=str(expired.key))
+    settings = Settings(peers={"PACS": Peer(ae_title="PACS", host="h", port=104, tls=tls)})
+    result, _ = carry_out(tls_checks(settings, LaterClock(0)))
+    assert (result.state, "expired" in result.found) == (State.ERROR, True)
 
 
 def test_a_key_of_another_certificate_is_an_error(authority: Certificate) -> None:

@@ -99,6 +99,8 @@ def live(node: FaultyNode, story: Story, point: str) -> None:
     node.settle(story)
     if point.startswith("result returned"):
         node.give_back(story)
+    if point.startswith("association rejected"):
+        node.be_rejected()
     if point.removesuffix(" committed") in REMOVING:
         node.remove()
     if point.startswith("node stopped") or point == FaultPoint.JOURNAL_SETTLED:
