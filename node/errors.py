@@ -46,6 +46,7 @@ RadnodeError
       PeerUnreachable  there is no association with it at all
   AuditUndelivered     a sink of the audit trail took nothing; what it should have had waits
   TrainingDataError    a data folder is not laid out as expected
+  BenchFailed          a program or library did not do its part of a benchmark
 """
 
 from __future__ import annotations
@@ -237,3 +238,7 @@ class AuditUndelivered(RadnodeError):
 
 class TrainingDataError(RadnodeError):
     """A data folder is not laid out as expected."""
+
+
+class BenchFailed(RadnodeError):
+    """A program or library did not do its part of a benchmark, so there is nothing to compare."""
