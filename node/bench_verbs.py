@@ -74,3 +74,4 @@ def _add_verb(name: str, promise: str, names: Sequence[str]) -> None:
 
 
 _add_verb("receive", "Compare receiving with storescp, Orthanc and pynetdicom as documented.", ["receive"])
+_add_verb("volume", "Compare reading a series to a volume with pydicom and SimpleITK.", ["volume"])

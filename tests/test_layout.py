@@ -20,7 +20,7 @@ FORBIDDEN_NAMES = {"utils", "util", "common", "misc", "manager", "helpers"}
 LIBRARY_HOMES = {
     "pynetdicom": {"association", "delivery", "demo", "bench"},
     "sqlalchemy": {"audit", "database", "studies", "jobs", "delivery", "inference", "upkeep"},
-    "SimpleITK": {"imaging", "training", "models"},
+    "SimpleITK": {"imaging", "training", "models", "bench"},
     "tensorflow": {"inference", "training", "models"},
     "keras": {"inference", "networks", "training", "models"},
     "highdicom": {"results"},

@@ -14,10 +14,11 @@ from node.bench.machine import Machine, describe_machine
 from node.bench.network import leave_network
 from node.bench.plan import Benchmark, Plan
 from node.bench.receive import RECEIVE
+from node.bench.volume import VOLUME
 from node.clock import Clock
 from node.errors import BenchFailed
 
-BENCHMARKS = (RECEIVE,)
+BENCHMARKS = (RECEIVE, VOLUME)
 
 
 @dataclass(frozen=True)
