@@ -23,7 +23,7 @@ LIBRARY_HOMES = {
     "SimpleITK": {"imaging", "training", "models", "bench"},
     "tensorflow": {"inference", "training", "models"},
     "keras": {"inference", "networks", "training", "models"},
-    "highdicom": {"results"},
+    "highdicom": {"results", "bench"},
 }
 
 

@@ -40,6 +40,12 @@ class Material:
         return sorted(self.folder.iterdir())
 
     @property
+    def described(self) -> str:
+        """Return how many instances of which size they are, in words."""
+        count = len(self.paths)
+        return f"{count} instance{'s' * (count > 1)} of {self.size_bytes / count / 1e6:.2g} MB"
+
+    @property
     def size_bytes(self) -> int:
         """Return how long all files are together."""
         return sum(path.stat().st_size for path in self.paths)

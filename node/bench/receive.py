@@ -49,18 +49,13 @@ def receive_tasks(plan: Plan) -> Iterator[Task]:
     slices = copied(plan.real) if plan.real else made_up_ct(amounts.slices, amounts.side)
     series = Material(folder / "series", slices, 1)
     for associations in (1, PARTS):
-        yield _store_task(f"{_described(series)}, {_associations(associations)}", series, associations, receiving)
+        yield _store_task(f"{series.described}, {_associations(associations)}", series, associations, receiving)
     small = Material(folder / "small", made_up_mr(amounts.small), 2)
-    yield _store_task(f"{_described(small)}, {_associations(1)}", small, 1, receiving)
+    yield _store_task(f"{small.described}, {_associations(1)}", small, 1, receiving)
     whole = Material(folder / "whole", made_up_frames(amounts.frames, amounts.side), 3)
-    yield _store_task(f"{_described(whole)}, {_associations(1)}", whole, 1, receiving)
+    yield _store_task(f"{whole.described}, {_associations(1)}", whole, 1, receiving)
     yield _echo_task("associations with a C-ECHO, one after the other", amounts.echoes, echo_in_turn, receiving)
     yield _echo_task("associations open at the same time", amounts.crowd, echo_at_once, receiving)
-
-
-def _described(material: Material) -> str:
-    count = len(material.paths)
-    return f"{count} instance{'s' * (count > 1)} of {material.size_bytes / count / 1e6:.2g} MB"
 
 
 def _associations(count: int) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from node.bench.comparison import Comparison, Tell, compare
+from node.bench.encode import ENCODE
 from node.bench.machine import Machine, describe_machine
 from node.bench.network import leave_network
 from node.bench.plan import Benchmark, Plan
@@ -18,7 +19,7 @@ from node.bench.volume import VOLUME
 from node.clock import Clock
 from node.errors import BenchFailed
 
-BENCHMARKS = (RECEIVE, VOLUME)
+BENCHMARKS = (RECEIVE, VOLUME, ENCODE)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def volume_tasks(plan: Plan) -> Iterator[Task]:
     series = Material(plan.folder / "series", copied(plan.real) if plan.real else made_up_ct(slices, side), 1)
     ways = performers(WAYS, (str(plan.folder),), plan.folder / "logs", plan.stack)
     yield Task(
-        f"{len(series.paths)} slices of {side} x {side} from disk to a volume of HU",
+        f"{series.described} from disk to a volume of HU",
         series.size_bytes / 1e6,
         "MB",
         {name: performer.perform for name, performer in ways.items()},
