@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from node.bench.cost import Cost
+from node.bench.cost import Cost, Facts
 
 Tell = Callable[[str], None]
 
@@ -46,7 +46,7 @@ class Result:
     cpu_seconds: float
     memory_mib: float
     advantage: Spread | None
-    facts: Mapping[str, float]
+    facts: Facts
 
     @property
     def verdict(self) -> str:
@@ -99,8 +99,14 @@ def _result(name: str, costs: Mapping[str, list[Cost]], amount: float) -> Result
         cpu_seconds=statistics.median(cost.cpu_seconds for cost in own),
         memory_mib=max(cost.memory_mib for cost in own),
         advantage=advantage,
-        facts={key: statistics.median(cost.facts[key] for cost in own) for key in own[0].facts},
+        facts={key: _middle([cost.facts[key] for cost in own]) for key in own[0].facts},
     )
+
+
+def _middle(values: list[float | str]) -> float | str:
+    """Return the median of numbers; of texts the one they all are, or all that there are."""
+    numbers = [value for value in values if not isinstance(value, str)]
+    return statistics.median(numbers) if numbers else " or ".join(sorted(set(map(str, values))))
 
 
 def _spread(values: list[float]) -> Spread:

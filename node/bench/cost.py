@@ -11,22 +11,23 @@ from pathlib import Path
 from types import TracebackType
 
 SAMPLE_SECONDS = 0.05
-MIB = 1024 * 1024
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
+
+Facts = Mapping[str, float | str]
 
 
 @dataclass(frozen=True)
 class Cost:
     """What one turn cost: seconds on the wall and of the CPUs, and by how many MiB memory grew at its peak.
 
-    `facts` are other numbers that came of it, such as how many associations were served.
+    `facts` are what else came of it, such as how many associations were served, or a checksum.
     """
 
     seconds: float
     cpu_seconds: float
     memory_mib: float
-    facts: Mapping[str, float] = field(default_factory=dict)
+    facts: Facts = field(default_factory=dict)
 
 
 class Gauge:
@@ -53,7 +54,7 @@ class Gauge:
         self._ended.set()
         self._sampler.join()
 
-    def cost(self, **facts: float) -> Cost:
+    def cost(self, **facts: float | str) -> Cost:
         """Return what the block cost."""
         return Cost(self._seconds, self._cpu, self._peak - self._before, facts)
 

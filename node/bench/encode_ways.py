@@ -18,6 +18,7 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 from node.archive import Archive
+from node.bench.cost import Facts
 from node.bench.performing import Performance
 from node.imaging.series import read_volume
 from node.imaging.volume import Volume
@@ -138,7 +139,7 @@ def _performance(encode: Callable[[], Dataset]) -> Performance:
     return Performance(perform, _facts)
 
 
-def _facts(file: bytes) -> dict[str, float]:
+def _facts(file: bytes) -> Facts:
     encoded = dcmread(BytesIO(file))
     return {
         "frames": int(encoded.NumberOfFrames),
@@ -148,7 +149,7 @@ def _facts(file: bytes) -> dict[str, float]:
     }
 
 
-def _checksum(encoded: Dataset) -> int:
+def _checksum(encoded: Dataset) -> str:
     """Return a checksum of the pixel data with the frames in one order; each library has its own."""
     places = [
         (
@@ -158,4 +159,4 @@ def _checksum(encoded: Dataset) -> int:
         for groups in encoded.PerFrameFunctionalGroupsSequence
     ]
     order = sorted(range(len(places)), key=lambda number: places[number])
-    return zlib.crc32(np.packbits(encoded.pixel_array[order], bitorder="little"))
+    return f"{zlib.crc32(np.packbits(encoded.pixel_array[order]).tobytes()):08x}"

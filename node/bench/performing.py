@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from node.bench.cost import Cost
+from node.bench.cost import Cost, Facts
 from node.bench.programs import environment
 from node.errors import BenchFailed
 
@@ -35,7 +35,7 @@ class Performance:
     """
 
     perform: Callable[[], Any]
-    facts: Callable[[Any], dict[str, float]]
+    facts: Callable[[Any], Facts]
 
 
 class Performer:
@@ -91,7 +91,9 @@ class Performer:
         return BenchFailed(f"{self._maker}: its process has ended, expected an answer; it said:\n{end}")
 
 
-def performers(ways: dict[str, str], arguments: tuple[str, ...], folder: Path, stack: ExitStack) -> dict[str, Performer]:
+def performers(
+    ways: Mapping[str, str], arguments: tuple[str, ...], folder: Path, stack: ExitStack
+) -> dict[str, Performer]:
     """Start a performer for each way, given as name and maker, which run until the stack closes."""
     folder.mkdir(parents=True, exist_ok=True)
     return {

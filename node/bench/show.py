@@ -42,8 +42,12 @@ def _row(result: Result, unit: str) -> dict[str, Any]:
         "cpu_seconds": f"{result.cpu_seconds:.2f}",
         "memory_mib": f"{result.memory_mib:.0f}",
         "radnode_is": _advantage(result),
-        "facts": ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in result.facts.items()),
+        "facts": ", ".join(f"{key.replace('_', ' ')} {_text(value)}" for key, value in result.facts.items()),
     }
+
+
+def _text(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _advantage(result: Result) -> str:

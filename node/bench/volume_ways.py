@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK
 from numpy.typing import NDArray
 from pydicom import dcmread
 
@@ -32,14 +33,12 @@ def with_pydicom(folder: str) -> Performance:
 
 def with_simpleitk(folder: str) -> Performance:
     """Read with SimpleITK's reader of series, which finds the files and their order itself."""
-    import SimpleITK as sitk
-
     copies = _flat_folder(folder)
 
     def perform() -> Voxels:
-        reader = sitk.ImageSeriesReader()
+        reader = SimpleITK.ImageSeriesReader()
         reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(copies)))
-        voxels: Voxels = sitk.GetArrayFromImage(reader.Execute())
+        voxels: Voxels = SimpleITK.GetArrayFromImage(reader.Execute())
         return voxels
 
     return _performance(perform)
@@ -56,8 +55,8 @@ def _stack(folder: str) -> Voxels:
     return np.stack(slices)
 
 
-def _checksum(voxels: Voxels) -> int:
-    return zlib.crc32(np.ascontiguousarray(voxels, np.int16))
+def _checksum(voxels: Voxels) -> str:
+    return f"{zlib.crc32(voxels.astype(np.int16).tobytes()):08x}"
 
 
 def _files(folder: str) -> list[Path]:
