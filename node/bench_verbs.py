@@ -76,3 +76,4 @@ def _add_verb(name: str, promise: str, names: Sequence[str]) -> None:
 _add_verb("receive", "Compare receiving with storescp, Orthanc and pynetdicom as documented.", ["receive"])
 _add_verb("volume", "Compare reading a series to a volume with pydicom and SimpleITK.", ["volume"])
 _add_verb("encode", "Compare encoding masks as a SEG with highdicom.", ["encode"])
+_add_verb("infer", "Compare running networks with keras predict().", ["infer"])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+
+from node.errors import BenchFailed
 
 SAMPLE_SECONDS = 0.05
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -63,6 +67,24 @@ class Gauge:
             self._peak = max(self._peak, memory_mib(self._pid))
             if self._ended.wait(SAMPLE_SECONDS):
                 return
+
+
+def command_cost(command: Sequence[str], variables: Mapping[str, str]) -> Cost:
+    """Run a command to its end and return what it cost, with the memory of its largest process.
+
+    Raises BenchFailed, with what it said, when it does not end well.
+    """
+    started = time.perf_counter()
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, env=dict(variables), stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - started
+        if process.returncode:
+            said.seek(0)
+            end = said.read().decode(errors="replace").strip()[-500:]
+            raise BenchFailed(f"{command[0]}: exit code {process.returncode}, expected 0; it said: {end}")
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -42,7 +42,7 @@ class Performer:
     """A process that prepares `maker`, "module:function" that returns a Performance, and performs it on request."""
 
     def __init__(self, maker: str, arguments: tuple[str, ...], log: Path) -> None:
-        """Start it, and return when it is prepared; raises BenchFailed."""
+        """Start it."""
         self._maker = maker
         self._log = log
         with log.open("wb") as errors:
@@ -54,6 +54,9 @@ class Performer:
                 stderr=errors,
                 text=True,
             )
+
+    def wait(self) -> None:
+        """Return when it is prepared; raises BenchFailed."""
         self._answer()
 
     def __enter__(self) -> Performer:
@@ -96,10 +99,13 @@ def performers(
 ) -> dict[str, Performer]:
     """Start a performer for each way, given as name and maker, which run until the stack closes."""
     folder.mkdir(parents=True, exist_ok=True)
-    return {
+    started = {
         name: stack.enter_context(Performer(maker, arguments, folder / f"{number}.log"))
         for number, (name, maker) in enumerate(ways.items())
     }
+    for performer in started.values():
+        performer.wait()
+    return started
 
 
 def measure(performance: Performance) -> Cost:

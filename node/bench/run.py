@@ -11,6 +11,7 @@ from pathlib import Path
 
 from node.bench.comparison import Comparison, Tell, compare
 from node.bench.encode import ENCODE
+from node.bench.infer import INFER
 from node.bench.machine import Machine, describe_machine
 from node.bench.network import leave_network
 from node.bench.plan import Benchmark, Plan
@@ -19,7 +20,7 @@ from node.bench.volume import VOLUME
 from node.clock import Clock
 from node.errors import BenchFailed
 
-BENCHMARKS = (RECEIVE, VOLUME, ENCODE)
+BENCHMARKS = (RECEIVE, VOLUME, ENCODE, INFER)
 
 
 @dataclass(frozen=True)
