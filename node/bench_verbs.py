@@ -77,3 +77,6 @@ _add_verb("receive", "Compare receiving with storescp, Orthanc and pynetdicom as
 _add_verb("volume", "Compare reading a series to a volume with pydicom and SimpleITK.", ["volume"])
 _add_verb("encode", "Compare encoding masks as a SEG with highdicom.", ["encode"])
 _add_verb("infer", "Compare running networks with keras predict().", ["infer"])
+_add_verb("send", "Compare sending with storescu and pynetdicom as documented.", ["send"])
+_add_verb("journey", "Time from the last image received to its SEG in a PACS.", ["journey"])
+_add_verb("all", "Run them all, one after the other.", ["receive", "send", "volume", "encode", "infer", "journey"])

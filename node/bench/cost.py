@@ -62,6 +62,11 @@ class Gauge:
         """Return what the block cost."""
         return Cost(self._seconds, self._cpu, self._peak - self._before, facts)
 
+    @property
+    def peak_mib(self) -> float:
+        """Return the memory of the tree at its peak."""
+        return self._peak
+
     def _sample(self) -> None:
         while True:
             self._peak = max(self._peak, memory_mib(self._pid))
@@ -70,21 +75,22 @@ class Gauge:
 
 
 def command_cost(command: Sequence[str], variables: Mapping[str, str]) -> Cost:
-    """Run a command to its end and return what it cost, with the memory of its largest process.
+    """Run a command to its end and return what it cost, its memory from nothing.
 
     Raises BenchFailed, with what it said, when it does not end well.
     """
-    started = time.perf_counter()
     with tempfile.TemporaryFile() as said:
+        started = time.perf_counter()
         process = subprocess.Popen(command, env=dict(variables), stdin=subprocess.DEVNULL, stdout=said, stderr=said)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        with Gauge(process.pid) as gauge:
+            _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             said.seek(0)
             end = said.read().decode(errors="replace").strip()[-500:]
             raise BenchFailed(f"{command[0]}: exit code {process.returncode}, expected 0; it said: {end}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, gauge.peak_mib)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -12,15 +12,17 @@ from pathlib import Path
 from node.bench.comparison import Comparison, Tell, compare
 from node.bench.encode import ENCODE
 from node.bench.infer import INFER
+from node.bench.journey import JOURNEY
 from node.bench.machine import Machine, describe_machine
 from node.bench.network import leave_network
 from node.bench.plan import Benchmark, Plan
 from node.bench.receive import RECEIVE
+from node.bench.send import SEND
 from node.bench.volume import VOLUME
 from node.clock import Clock
 from node.errors import BenchFailed
 
-BENCHMARKS = (RECEIVE, VOLUME, ENCODE, INFER)
+BENCHMARKS = (RECEIVE, SEND, VOLUME, ENCODE, INFER, JOURNEY)
 
 
 @dataclass(frozen=True)

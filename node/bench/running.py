@@ -39,21 +39,29 @@ class Running:
 
 
 def start(programs: Sequence[Program], folder: Path, plan: Plan) -> list[Running]:
-    """Start each program that is installed, to run as long as the plan's stack is open."""
+    """Start each program that is installed, to run as long as the plan's stack is open, and wait until all are idle.
+
+    Their files go below `folder`. Raises BenchFailed, with where its log is, for one that does not come to listen.
+    """
     started = []
     for number, program in enumerate(programs):
         if program.version:
             plan.tell(f"starting {program.name} {program.version}")
-            started.append(plan.stack.enter_context(running(program, folder / f"receiver{number}")))
+            started.append(plan.stack.enter_context(_running(program, folder / f"receiver{number}")))
+    for receiver in started:
+        if not answers(receiver.address.port, START_SECONDS):
+            raise BenchFailed(
+                f"{receiver.program.name}: does not listen, expected it to within {START_SECONDS:.0f} s; see "
+                f"{receiver.folder}/log"
+            )
+    for receiver in started:
+        wait_until_idle(receiver.pid)
     return started
 
 
 @contextmanager
-def running(program: Program, folder: Path) -> Iterator[Running]:
-    """Start a receiver whose files go below `folder`, wait until it has nothing to do, and end it afterwards.
-
-    Raises BenchFailed, with where its log is, when it does not come to listen.
-    """
+def _running(program: Program, folder: Path) -> Iterator[Running]:
+    """Run a program until the block ends."""
     (folder / KEPT).mkdir(parents=True)
     port = free_port()
     with (folder / "log").open("wb") as log:
@@ -65,9 +73,6 @@ def running(program: Program, folder: Path) -> Iterator[Running]:
             stderr=log,
         )
     try:
-        if not answers(port, START_SECONDS):
-            raise BenchFailed(f"{program.name}: listens not, expected within {START_SECONDS:.0f} s; see {folder}/log")
-        _wait_until_idle(process.pid)
         yield Running(program, PeerAddress(program.ae_title, LOOPBACK, port), process.pid, folder)
     finally:
         process.terminate()
@@ -78,7 +83,7 @@ def running(program: Program, folder: Path) -> Iterator[Running]:
             process.wait()
 
 
-def _wait_until_idle(pid: int) -> None:
+def wait_until_idle(pid: int) -> None:
     """Return once the process and what it started have done what they do at their start."""
     deadline = time.monotonic() + START_SECONDS
     before = cpu_seconds(pid)
