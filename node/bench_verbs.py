@@ -16,6 +16,7 @@ from node.verb_options import json_option
 ROUNDS = 5
 
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
+_new_folder = click.Path(file_okay=False, path_type=Path)
 _new_file = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -58,19 +59,30 @@ def _add_verb(name: str, promise: str, names: Sequence[str]) -> None:
     @click.option("--data", type=_folder, help="A folder with the files of one CT series, in place of a made-up one.")
     @click.option("--folder", type=_folder, help="Where to work; its disk is measured.  [default: /tmp or TMPDIR]")
     @click.option("--json", "json_file", type=_new_file, help="Also write everything that was measured here.")
-    def verb(quick: bool, rounds: int | None, data: Path | None, json_file: Path | None, **where: Any) -> None:
-        from node.bench.run import Wish, choose_benchmarks, run_benchmarks
-        from node.bench.show import print_report, write_json
-        from node.delivery.folder import find_instances
+    @click.option("--plot", "plots", type=_new_folder, help="Also draw the comparisons as SVG in this folder.")
+    @click.option("--page", type=_new_file, help="Also write them to this Markdown file, in place of those it has.")
+    def verb(**options: Any) -> None:
+        _run(names, **options)
 
-        real = find_instances(data) if data else ()
-        wish = Wish(quick, rounds or (1 if quick else ROUNDS), real, where["folder"])
-        report = run_benchmarks(
-            choose_benchmarks(names), wish, SystemClock(), lambda step: click.echo(step, err=True)
-        )
-        print_report(report)
-        if json_file:
-            write_json(report, json_file)
+
+def _run(
+    names: Sequence[str], quick: bool, rounds: int | None, data: Path | None, folder: Path | None, **files: Path | None
+) -> None:
+    """Run benchmarks with the options of their verb."""
+    from node.bench.page import write_page
+    from node.bench.plots import draw_report
+    from node.bench.run import Wish, choose_benchmarks, run_benchmarks
+    from node.bench.show import print_report, write_json
+    from node.delivery.folder import find_instances
+
+    wish = Wish(quick, rounds or (1 if quick else ROUNDS), find_instances(data) if data else (), folder)
+    report = run_benchmarks(choose_benchmarks(names), wish, SystemClock(), lambda step: click.echo(step, err=True))
+    print_report(report)
+    if files["json_file"]:
+        write_json(report, files["json_file"])
+    plots = draw_report(report, files["plots"]) if files["plots"] else {}
+    if files["page"]:
+        write_page(report, files["page"], plots)
 
 
 _add_verb("receive", "Compare receiving with storescp, Orthanc and pynetdicom as documented.", ["receive"])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import packages_distributions, version
 
 from node.bench.comparison import OURS, Task
 from node.bench.cost import Cost, command_cost
-from node.bench.performing import performers
+from node.bench.performing import Performer, performers
 from node.bench.plan import Benchmark, Plan
 from node.bench.programs import environment
 
@@ -25,27 +25,26 @@ _MODULE = [sys.executable, "-m", "node.bench.infer_ways"]
 def infer_tasks(plan: Plan) -> Iterator[Task]:
     """Yield pictures one by one and in batches, volumes, and cold starts; a quick run has pictures alone."""
     calls = 2 if plan.is_quick else CALLS
-    yield _task("picture", PICTURE_RANK, (1, calls), plan)
+    pictures = performers(WAYS, (str(PICTURE_RANK),), plan.folder / "pictures", plan.stack)
+    yield _task("picture by picture", 1, calls, pictures)
     if plan.is_quick:
         return
-    yield _task("pictures in batches of 8", PICTURE_RANK, (8, calls), plan)
-    yield _task("volume", VOLUME_RANK, (1, calls // 4), plan)
-    for name, rank in (("picture", PICTURE_RANK), ("volume", VOLUME_RANK)):
+    yield _task("pictures in batches of 8", 8, calls // 4, pictures)
+    volumes = performers(WAYS, (str(VOLUME_RANK),), plan.folder / "volumes", plan.stack)
+    yield _task("windows of a volume one by one", 1, calls // 4, volumes)
+    for name, rank in (("picture", PICTURE_RANK), ("window of a volume", VOLUME_RANK)):
+        model = _choose(rank)
         yield Task(
             f"from the start of a process to its first answer on a {name}",
             1,
             "starts",
-            {way: partial(_start, word, _choose(rank)) for way, word in STARTS.items()},
+            {way: partial(_start, word, model) for way, word in STARTS.items()},
         )
 
 
-def _task(what: str, rank: int, batch_and_calls: tuple[int, int], plan: Plan) -> Task:
-    batch, calls = batch_and_calls
-    arguments = (str(rank), str(batch), str(calls))
-    ways = performers(WAYS, arguments, plan.folder / what.replace(" ", "_"), plan.stack)
-    return Task(
-        f"segment {what}", batch * calls, "images", {name: performer.perform for name, performer in ways.items()}
-    )
+def _task(what: str, batch: int, calls: int, started: Mapping[str, Performer]) -> Task:
+    ways = {name: partial(performer.perform, str(batch), str(calls)) for name, performer in started.items()}
+    return Task(f"segment {what}", batch * calls, "images", ways)
 
 
 def _choose(rank: int) -> list[str]:

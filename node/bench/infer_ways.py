@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
@@ -18,20 +17,20 @@ from node.inference.network import Network
 from node.vocabulary import Pixels
 
 
-def with_radnode(rank: str, batch: str, calls: str) -> Performance:
+def with_radnode(rank: str) -> Performance:
     """Run the network as a worker does, loaded and traced before."""
     model, shape = _model_of(int(rank))
     network = Network(model)
     network.warm_up()
-    return _performance(network.predict, _batch(int(batch), shape), int(calls), model)
+    return _performance(network.predict, shape, model)
 
 
-def with_keras(rank: str, batch: str, calls: str) -> Performance:
+def with_keras(rank: str) -> Performance:
     """Run the same network with `keras.Model.predict`, which has run once before."""
     model, shape = _model_of(int(rank))
     predict = _keras(model)
     predict(_batch(1, shape))
-    return _performance(predict, _batch(int(batch), shape), int(calls), model)
+    return _performance(predict, shape, model)
 
 
 def start_radnode(name: str, shape: tuple[int, ...]) -> None:
@@ -79,17 +78,18 @@ def _batch(count: int, shape: tuple[int, ...]) -> Pixels:
     return np.random.default_rng(1).normal(size=(count, *shape)).astype(np.float32)
 
 
-def _performance(predict: Callable[[Pixels], Pixels], batch: Pixels, calls: int, model: Model) -> Performance:
-    """Call so many times; the mean of the answer shows that the ways give the same."""
+def _performance(predict: Callable[[Pixels], Pixels], shape: tuple[int, ...], model: Model) -> Performance:
+    """Call so many times with a batch of noise; the mean of the answer shows that the ways give the same."""
 
-    def perform() -> Pixels:
-        for _ in range(calls):
-            answer = predict(batch)
+    def perform(batch: str, calls: str) -> Pixels:
+        noise = _batch(int(batch), shape)
+        for _ in range(int(calls)):
+            answer = predict(noise)
         return answer
 
-    def facts(answer: Any) -> Facts:
-        shape = " x ".join(map(str, batch.shape))
-        return {"model": model.card.name, "input": shape, "mean_answer": f"{float(np.mean(answer)):.5f}"}
+    def facts(answer: Pixels) -> Facts:
+        size = " x ".join(map(str, shape))
+        return {"model": model.card.name, "input": size, "mean_answer": f"{float(np.mean(answer)):.5f}"}
 
     return Performance(perform, facts)
 

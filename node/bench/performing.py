@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -31,10 +31,11 @@ _FORGET_PEAK = "5"  # written to clear_refs of proc(5)
 class Performance:
     """What a way does in its turn, with everything prepared, and which numbers state what came of it.
 
-    `facts` is asked when the time has stopped, so that it may compare and count.
+    `perform` takes the words that the turn is asked for with. `facts` is asked when the time has stopped, so that it
+    may compare and count.
     """
 
-    perform: Callable[[], Any]
+    perform: Callable[..., Any]
     facts: Callable[[Any], Facts]
 
 
@@ -72,11 +73,11 @@ class Performer:
             self._process.kill()
             self._process.communicate()
 
-    def perform(self) -> Cost:
-        """Let it have its turn; raises BenchFailed when it ends instead."""
+    def perform(self, *words: str) -> Cost:
+        """Let it have its turn, at what the words say; raises BenchFailed when it ends instead."""
         assert self._process.stdin is not None
         try:
-            print("go", file=self._process.stdin, flush=True)
+            print(json.dumps(words), file=self._process.stdin, flush=True)
         except BrokenPipeError:
             raise self._failure() from None
         return Cost(**self._answer())
@@ -108,12 +109,12 @@ def performers(
     return started
 
 
-def measure(performance: Performance) -> Cost:
+def measure(performance: Performance, words: Sequence[str]) -> Cost:
     """Perform once and return what it cost this process and its children, with the facts."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text(_FORGET_PEAK)
     memory, cpu, wall = _status_mib("VmRSS"), _cpu_seconds(), time.perf_counter()
-    outcome = performance.perform()
+    outcome = performance.perform(*words)
     seconds, cpu = time.perf_counter() - wall, _cpu_seconds() - cpu
     growth = _status_mib("VmHWM") - memory
     return Cost(seconds, cpu, growth, performance.facts(outcome))
@@ -126,8 +127,8 @@ def main(maker: str, arguments: list[str]) -> None:
     module, _, function = maker.partition(":")
     performance: Performance = getattr(import_module(module), function)(*arguments)
     print("{}", file=answers, flush=True)
-    for _ in sys.stdin:
-        print(json.dumps(asdict(measure(performance))), file=answers, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(asdict(measure(performance, json.loads(line)))), file=answers, flush=True)
 
 
 def _cpu_seconds() -> float:

@@ -25,45 +25,54 @@ _TITLE = "BENCH"
 class Program:
     """A storage SCP: its name, its version ("" where it is not installed), and what starts it.
 
-    `command` writes a configuration to a folder and returns the command line to listen on a port. What it
-    receives goes below `KEPT` of that folder; `forgets` says that those files may be removed while it runs.
+    `safe` says what lies on disk for certain when it answers success. `command` writes a configuration to a folder and
+    returns the command line to listen on a port. What it receives goes below `KEPT` of that folder; `forgets` says
+    that those files may be removed while it runs.
     """
 
     name: str
     version: str
+    safe: str
     command: Callable[[Path, int], list[str]]
     variables: Mapping[str, str] = field(default_factory=dict)
     ae_title: str = _TITLE
     forgets: bool = False
 
+    @property
+    def described(self) -> str:
+        """Return version and safety, "" where it is not installed."""
+        return self.version and f"{self.version}; on disk at the answer: {self.safe}"
+
 
 def radnode() -> Program:
     """Return the node itself, as `radnode serve` runs it, with limits that let a crowd of associations in."""
-    return Program(OURS, version("radnode"), _radnode_command, ae_title="RADNODE")
+    safe = "file, its name and its row (fsync, fsync of the folder, synchronous=FULL)"
+    return Program(OURS, version("radnode"), safe, _radnode_command, ae_title="RADNODE")
 
 
 def storescp(*, is_prompt: bool = True) -> Program:
     """Return dcmtk's receiver with a process for each association; it syncs nothing."""
     variables = PROMPT if is_prompt else {}
     name = "storescp --fork" + (" (nodelay)" if is_prompt else "")
-    return Program(name, dcmtk_version("storescp"), _storescp_command, variables, forgets=True)
+    return Program(name, dcmtk_version("storescp"), "nothing", _storescp_command, variables, forgets=True)
 
 
 def orthanc(*, is_prompt: bool = True) -> Program:
     """Return Orthanc, with SQLite as index and an fdatasync for each file, as it comes."""
     name = "Orthanc" + (" (nodelay)" if is_prompt else "")
-    return Program(name, _orthanc_version(), _orthanc_command, PROMPT if is_prompt else {})
+    return Program(name, _orthanc_version(), "file (fdatasync)", _orthanc_command, PROMPT if is_prompt else {})
 
 
 def documented() -> Program:
     """Return the receiver of pynetdicom's documentation."""
-    return Program("pynetdicom as documented", version("pynetdicom"), _documented_command, forgets=True)
+    found = version("pynetdicom")
+    return Program("pynetdicom as documented", found, "nothing", _documented_command, forgets=True)
 
 
 def documented_strictly() -> Program:
     """Return the same with what the node promises, file by file: both flushes, and a row that is committed."""
     name = "pynetdicom, file by file as durable"
-    return Program(name, version("pynetdicom"), _strict_command, forgets=True)
+    return Program(name, version("pynetdicom"), "as the node, one by one", _strict_command, forgets=True)
 
 
 def environment(variables: Mapping[str, str] = PROMPT) -> dict[str, str]:

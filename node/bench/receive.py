@@ -118,7 +118,7 @@ def _echo(receiver: Running, count: int, echo: Callable[..., int]) -> Cost:
 RECEIVE = Benchmark(
     "receive",
     "The same instances from the same sender, storescu with TCP_NODELAY=1 and PDUs of 128 KiB, until the last answer.",
-    lambda: {program.name: program.version for program in receivers()},
+    lambda: {program.name: program.described for program in receivers()},
     receive_tasks,
     has_listeners=True,
 )

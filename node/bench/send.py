@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib.metadata import version
 
@@ -10,7 +10,7 @@ from node.bench.comparison import OURS, Task
 from node.bench.cost import Cost, command_cost
 from node.bench.dcmtk_sender import storescu_command
 from node.bench.material import Material, copied, made_up_ct, made_up_mr
-from node.bench.performing import performers
+from node.bench.performing import Performer, performers
 from node.bench.plan import Benchmark, Plan
 from node.bench.programs import PROMPT, Program, dcmtk_version, environment, orthanc, storescp
 from node.bench.running import Running, start
@@ -33,18 +33,20 @@ def send_tasks(plan: Plan) -> Iterator[Task]:
     receiving = start(receivers(), plan.folder, plan)
     series = Material(plan.folder / "series", copied(plan.real) if plan.real else made_up_ct(slices, side), 1)
     small = Material(plan.folder / "small", made_up_mr(QUICK_SMALL if plan.is_quick else SMALL), 2)
+    started = performers(WAYS, (), plan.folder / "logs", plan.stack)
     for receiver in receiving:
-        yield _task(series, receiver, plan)
+        yield _task(series, receiver, started)
     for receiver in receiving[:1]:
-        yield _task(small, receiver, plan)
+        yield _task(small, receiver, started)
 
 
-def _task(material: Material, receiver: Running, plan: Plan) -> Task:
+def _task(material: Material, receiver: Running, started: Mapping[str, Performer]) -> Task:
     title = f"send {material.described} to {receiver.program.name}"
     address = receiver.address
-    arguments = (str(material.folder), address.ae_title, address.host, str(address.port))
-    started = performers(WAYS, arguments, plan.folder / title.replace(" ", "_"), plan.stack)
-    senders: dict[str, Callable[[], Cost]] = {name: performer.perform for name, performer in started.items()}
+    words = (str(material.folder), address.ae_title, address.host, str(address.port))
+    senders: dict[str, Callable[[], Cost]] = {
+        name: partial(performer.perform, *words) for name, performer in started.items()
+    }
     if dcmtk_version("storescu"):
         command = storescu_command(material.folder, address)
         senders[STORESCU] = partial(command_cost, command, environment(PROMPT))

@@ -16,21 +16,21 @@ TIMEOUT_SECONDS = 60.0
 SUCCESS = 0x0000
 
 
-def with_radnode(folder: str, ae_title: str, host: str, port: str) -> Performance:
+def with_radnode() -> Performance:
     """Send as the outbox does."""
-    peer = PeerAddress(ae_title, host, int(port))
 
-    def perform() -> int:
+    def perform(folder: str, ae_title: str, host: str, port: str) -> int:
+        peer = PeerAddress(ae_title, host, int(port))
         answers = send_instances(TITLE, peer, _files(folder), TIMEOUT_SECONDS)
         return sum(classify(answer.status) is Fate.SENT for answer in answers)
 
     return Performance(perform, _facts)
 
 
-def with_pynetdicom(folder: str, ae_title: str, host: str, port: str) -> Performance:
+def with_pynetdicom() -> Performance:
     """Send as the documentation shows it: each file is read and handed to `send_c_store`."""
 
-    def perform() -> int:
+    def perform(folder: str, ae_title: str, host: str, port: str) -> int:
         paths = _files(folder)
         first = dcmread(paths[0], stop_before_pixels=True)
         entity = AE(TITLE)
