@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,13 +70,14 @@ def _add_verb(name: str, promise: str, names: Sequence[str]) -> None:
 def _run(
     names: Sequence[str], quick: bool, rounds: int | None, data: Path | None, folder: Path | None, **files: Path | None
 ) -> None:
-    """Run benchmarks with the options of their verb."""
+    """Run benchmarks with the options of their verb; SIGTERM ends what they started, too."""
     from node.bench.page import write_page
     from node.bench.plots import draw_report
     from node.bench.run import Wish, choose_benchmarks, run_benchmarks
     from node.bench.show import print_report, write_json
     from node.delivery.folder import find_instances
 
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     wish = Wish(quick, rounds or (1 if quick else ROUNDS), find_instances(data) if data else (), folder)
     report = run_benchmarks(choose_benchmarks(names), wish, SystemClock(), lambda step: click.echo(step, err=True))
     print_report(report)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from node.bench.cost import Cost, Facts
+from node.errors import BenchFailed
 
 Tell = Callable[[str], None]
 
@@ -60,30 +61,55 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All ways of one task, in the order of their turns."""
+    """All ways of one task, in the order of their turns; `failures` says why a peer is not among them."""
 
     title: str
     amount: float
     unit: str
     rounds: int
     results: tuple[Result, ...]
+    failures: tuple[str, ...]
 
 
 def compare(task: Task, rounds: int, tell: Tell) -> Comparison:
     """Let every way have its turn in each of so many rounds; `tell` hears of each turn.
 
-    Of several rounds, one more goes before them and is not counted: what is done once is done then.
+    Of several rounds, one more goes before them and is not counted: what is done once is done then. A peer that
+    fails is left out from then on; raises BenchFailed when the node does.
     """
-    costs: dict[str, list[Cost]] = {name: [] for name in task.ways}
+    turns = _Turns(task, tell)
     if rounds > 1:
-        for name, perform in task.ways.items():
-            tell(f"{task.title}, not counted: {name} {perform().seconds:.3f} s")
+        turns.have("not counted")
+        turns.costs = {name: [] for name in turns.costs}
     for number in range(1, rounds + 1):
-        for name, perform in task.ways.items():
-            costs[name].append(perform())
-            tell(f"{task.title}, round {number} of {rounds}: {name} {costs[name][-1].seconds:.3f} s")
-    results = tuple(_result(name, costs, task.amount) for name in task.ways)
-    return Comparison(task.title, task.amount, task.unit, rounds, results)
+        turns.have(f"round {number} of {rounds}")
+    results = tuple(_result(name, turns.costs, task.amount) for name in turns.costs)
+    return Comparison(task.title, task.amount, task.unit, rounds, results, tuple(turns.failures))
+
+
+class _Turns:
+    """The costs of all turns so far, of the ways that have not failed."""
+
+    def __init__(self, task: Task, tell: Tell) -> None:
+        self._task = task
+        self._tell = tell
+        self.costs: dict[str, list[Cost]] = {name: [] for name in task.ways}
+        self.failures: list[str] = []
+
+    def have(self, which: str) -> None:
+        """Let every way have a turn."""
+        for name in list(self.costs):
+            try:
+                cost = self._task.ways[name]()
+            except BenchFailed as failure:
+                if name == OURS:
+                    raise
+                self.failures.append(f"{name}: {failure}")
+                del self.costs[name]
+                self._tell(f"{self._task.title}, {which}: {self.failures[-1]}")
+                continue
+            self.costs[name].append(cost)
+            self._tell(f"{self._task.title}, {which}: {name} {cost.seconds:.3f} s")
 
 
 def _result(name: str, costs: Mapping[str, list[Cost]], amount: float) -> Result:

@@ -65,3 +65,4 @@ def _table(comparison: Comparison) -> Iterator[str]:
     for row in rows_of(comparison):
         yield f"| {' | '.join(str(row[column]) for column in COLUMNS)} |"
     yield ""
+    yield from (f"Failed: {failure}\n" for failure in comparison.failures)

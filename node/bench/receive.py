@@ -16,9 +16,10 @@ from node.bench.dcmtk_sender import send_folders
 from node.bench.echo_client import echo_at_once, echo_in_turn
 from node.bench.material import PARTS, Material, copied, made_up_ct, made_up_frames, made_up_mr
 from node.bench.plan import Benchmark, Plan
-from node.bench.programs import Program, documented, documented_strictly, orthanc, radnode, storescp
+from node.bench.programs import Program, dcmtk_version, documented, documented_strictly, orthanc, radnode, storescp
 from node.bench.running import Running, start
 
+SENDER = "storescu"
 FLOOR = "plain write and fdatasync"
 
 
@@ -44,8 +45,16 @@ def receivers() -> list[Program]:
 
 def receive_tasks(plan: Plan) -> Iterator[Task]:
     """Yield what is received, one task after the other, by receivers that run as long as the plan's stack is open."""
-    amounts, folder = QUICK if plan.is_quick else Amounts(), plan.folder
-    receiving = start(receivers(), folder, plan)
+    amounts = QUICK if plan.is_quick else Amounts()
+    receiving = start(receivers(), plan.folder, plan)
+    if dcmtk_version(SENDER):
+        yield from _store_tasks(amounts, plan, receiving)
+    yield _echo_task("associations with a C-ECHO, one after the other", amounts.echoes, echo_in_turn, receiving)
+    yield _echo_task("associations open at the same time", amounts.crowd, echo_at_once, receiving)
+
+
+def _store_tasks(amounts: Amounts, plan: Plan, receiving: Sequence[Running]) -> Iterator[Task]:
+    folder = plan.folder
     slices = copied(plan.real) if plan.real else made_up_ct(amounts.slices, amounts.side)
     series = Material(folder / "series", slices, 1)
     for associations in (1, PARTS):
@@ -54,8 +63,6 @@ def receive_tasks(plan: Plan) -> Iterator[Task]:
     yield _store_task(f"{small.described}, {_associations(1)}", small, 1, receiving)
     whole = Material(folder / "whole", made_up_frames(amounts.frames, amounts.side), 3)
     yield _store_task(f"{whole.described}, {_associations(1)}", whole, 1, receiving)
-    yield _echo_task("associations with a C-ECHO, one after the other", amounts.echoes, echo_in_turn, receiving)
-    yield _echo_task("associations open at the same time", amounts.crowd, echo_at_once, receiving)
 
 
 def _associations(count: int) -> str:
@@ -118,7 +125,7 @@ def _echo(receiver: Running, count: int, echo: Callable[..., int]) -> Cost:
 RECEIVE = Benchmark(
     "receive",
     "The same instances from the same sender, storescu with TCP_NODELAY=1 and PDUs of 128 KiB, until the last answer.",
-    lambda: {program.name: program.described for program in receivers()},
+    lambda: {program.name: program.described for program in receivers()} | {SENDER: dcmtk_version(SENDER)},
     receive_tasks,
     has_listeners=True,
 )

@@ -19,6 +19,8 @@ def print_report(report: Report) -> None:
     for outcome in report.outcomes:
         for comparison in outcome.comparisons:
             print_rows(comparison.title, rows_of(comparison), COLUMNS, as_json=False)
+            for failure in comparison.failures:
+                print(f"failed: {failure}")
         for name in outcome.missing:
             print(f"{outcome.name}: {name} was not found")
 

@@ -99,6 +99,20 @@ def test_less_than_one_and_a_half_times_is_parity(theirs: float, verdict: str) -
     assert compare(task, 1, lambda _: None).results[1].verdict == verdict
 
 
+def test_a_peer_that_fails_is_left_out_and_the_node_may_not() -> None:
+    def fail() -> Cost:
+        raise BenchFailed("it fell over")
+
+    def well() -> Cost:
+        return Cost(1.0, 0.0, 0.0)
+
+    made = compare(Task("t", 1, "u", {"radnode": well, "one": fail, "two": well}), 3, lambda _: None)
+    assert [result.way for result in made.results] == ["radnode", "two"]
+    assert made.failures == ("one: it fell over",)
+    with pytest.raises(BenchFailed, match="it fell over"):
+        compare(Task("t", 1, "u", {"radnode": fail, "two": well}), 1, lambda _: None)
+
+
 def test_the_cpu_time_of_a_process_counts_what_its_children_used() -> None:
     parent = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {BURN!r}])\nprint(flush=True)\ninput()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
