@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from io import BytesIO
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from node.archive import Archive
@@ -22,10 +23,12 @@ from node.bench.cost import Facts
 from node.bench.performing import Performance
 from node.imaging.series import read_volume
 from node.imaging.volume import Volume
+from node.results.encode import encode_results
 from node.results.request import NodeDevice, ResultRequest
 from node.results.volume_segmentation import encode_volume_segmentation
-from node.vocabulary import Finding, Mask, ModelIdentity
+from node.vocabulary import Finding, Mask, Measurement, ModelIdentity
 
+CUBIC_CENTIMETRE = Code("cm3", "UCUM", "cubic centimeter")
 PINNED_AT = datetime(2026, 1, 2, tzinfo=UTC)
 # Centre and half axes, as parts of (slices, rows, columns).
 STRUCTURES = {
@@ -40,28 +43,47 @@ STRUCTURES = {
 def with_radnode(folder: str) -> Performance:
     """Encode as a worker does."""
     datasets, volume = _read(folder)
-    findings = tuple(_finding(label, mask) for label, mask in make_masks(volume.voxels.shape).items())
-    request = ResultRequest(
-        sources=tuple(datasets),
-        findings=findings,
-        remarks=(),
-        model=ModelIdentity("bench", "Bench", "1", "0" * 64),
-        inputs_digest="0" * 64,
-        pinned_at=PINNED_AT,
-        device=NodeDevice("RADNODE", version("radnode")),
-        slice_sources=volume.sources,
-        grid=volume.grid,
-    )
+    request = _request(datasets, volume, _findings(make_masks(volume.voxels.shape)))
     return _performance(lambda: encode_volume_segmentation(request))
 
 
 def with_highdicom(folder: str) -> Performance:
     """Encode as highdicom's documentation shows it, from one array of (slices, rows, columns, segments)."""
     datasets, volume = _read(folder)
-    ordered = sorted(datasets, key=lambda one: float(one.ImagePositionPatient[2]))
+    ordered = sorted(datasets, key=_height)
     masks = make_masks(volume.voxels.shape)
     pixels = np.stack(list(masks.values()), axis=-1).astype(np.uint8)
     return _performance(lambda: _segmentation(ordered, pixels, list(masks)))
+
+
+def study_with_radnode(folder: str) -> Performance:
+    """Do all that a worker does with a series but run a network: read it, encode all results, keep them durably."""
+    findings = _findings(make_masks(_read(folder)[1].voxels.shape))
+    archive = Archive(Path(folder))
+
+    def perform() -> list[bytes]:
+        request = _request(*_read(folder), findings)
+        encoded = [result.encoded for result in encode_results(request)]
+        for content in encoded:
+            archive.store_result(content)
+        return encoded
+
+    return Performance(perform, _study_facts)
+
+
+def study_with_highdicom(folder: str) -> Performance:
+    """Do the least that a script does: pixel arrays in HU as float64, highdicom's SEG alone, written to a file."""
+    masks = make_masks(_read(folder)[1].voxels.shape)
+    target = Path(folder) / "highdicom.dcm"
+
+    def perform() -> list[bytes]:
+        datasets = sorted((dcmread(path) for path in _files(folder)), key=_height)
+        np.stack([one.pixel_array * float(one.RescaleSlope) + float(one.RescaleIntercept) for one in datasets])
+        pixels = np.stack(list(masks.values()), axis=-1).astype(np.uint8)
+        _segmentation(datasets, pixels, list(masks)).save_as(target, enforce_file_format=True)
+        return [target.read_bytes()]
+
+    return Performance(perform, _study_facts)
 
 
 def make_masks(shape: tuple[int, ...]) -> dict[str, Mask]:
@@ -80,20 +102,45 @@ def _ellipsoid(shape: tuple[int, ...], centre: Sequence[float], half: Sequence[f
 
 def _read(folder: str) -> tuple[list[Dataset], Volume]:
     archive = Archive(Path(folder))
-    paths = sorted((Path(folder) / "series").rglob("*.dcm"))
-    datasets = [archive.read(str(path.relative_to(folder))) for path in paths]
+    datasets = [archive.read(str(path.relative_to(folder))) for path in _files(folder)]
     return datasets, read_volume(datasets)
 
 
-def _finding(label: str, mask: Mask) -> Finding:
-    return Finding(
-        name=label.lower().replace(" ", "_"),
-        label=label,
-        category=codes.SCT.AnatomicalStructure,
-        property_type=codes.SCT.Lung,
-        modifier=None,
-        colour_rgb=(60, 160, 220),
-        mask=mask,
+def _files(folder: str) -> list[Path]:
+    return sorted((Path(folder) / "series").rglob("*.dcm"))
+
+
+def _height(dataset: Dataset) -> float:
+    return float(dataset.ImagePositionPatient[2])
+
+
+def _request(datasets: Sequence[Dataset], volume: Volume, findings: tuple[Finding, ...]) -> ResultRequest:
+    return ResultRequest(
+        sources=tuple(datasets),
+        findings=findings,
+        remarks=(),
+        model=ModelIdentity("bench", "Bench", "1", "0" * 64),
+        inputs_digest="0" * 64,
+        pinned_at=PINNED_AT,
+        device=NodeDevice("RADNODE", version("radnode")),
+        slice_sources=volume.sources,
+        grid=volume.grid,
+    )
+
+
+def _findings(masks: Mapping[str, Mask]) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(
+            name=label.lower().replace(" ", "_"),
+            label=label,
+            category=codes.SCT.AnatomicalStructure,
+            property_type=codes.SCT.Lung,
+            modifier=None,
+            colour_rgb=(60, 160, 220),
+            mask=mask,
+            measurements=(Measurement(codes.SCT.Volume, float(mask.sum()) / 1000, CUBIC_CENTIMETRE),),
+        )
+        for label, mask in masks.items()
     )
 
 
@@ -147,6 +194,10 @@ def _facts(file: bytes) -> Facts:
         "deflated_mb": len(zlib.compress(file, 6)) / 1e6,
         "pixel_checksum": _checksum(encoded),
     }
+
+
+def _study_facts(files: list[bytes]) -> Facts:
+    return {"objects": len(files), "objects_mb": sum(map(len, files)) / 1e6}
 
 
 def _checksum(encoded: Dataset) -> str:

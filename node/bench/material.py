@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread, uid
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID
 
 PARTS = 4  # folders, one for each of four associations
 AIR_HU, TISSUE_HU, INTERCEPT = -1000, 40, -1024
@@ -98,6 +99,15 @@ def copied(paths: Sequence[Path]) -> Iterator[Dataset]:
     """Yield real instances of one series under UIDs of ours."""
     for number, path in enumerate(paths):
         yield _named(dcmread(path), number)
+
+
+def compressed(datasets: Iterable[Dataset], transfer_syntax: UID) -> Iterator[Dataset]:
+    """Yield the same instances with their pixels in another transfer syntax; compressed ones are unpacked first."""
+    for dataset in datasets:
+        if dataset.file_meta.TransferSyntaxUID.is_compressed:
+            dataset.decompress()
+        dataset.compress(transfer_syntax, generate_instance_uid=False)
+        yield dataset
 
 
 def _slice(number: int, pixels: NDArray[np.int16], spacing_mm: tuple[float, float]) -> Dataset:

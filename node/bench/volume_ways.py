@@ -19,38 +19,40 @@ from node.imaging.series import read_volume
 Voxels = NDArray[Any]
 
 
-def with_radnode(folder: str) -> Performance:
+def with_radnode(root: str) -> Performance:
     """Read as a worker does: kept instances from the archive, then one volume."""
-    archive = Archive(Path(folder))
-    names = [str(path.relative_to(folder)) for path in _files(folder)]
-    return _performance(lambda: read_volume([archive.read(name) for name in names]).voxels)
+    archive = Archive(Path(root))
+
+    def perform(series: str) -> Voxels:
+        return read_volume([archive.read(str(path.relative_to(root))) for path in _files(series)]).voxels
+
+    return _performance(perform)
 
 
-def with_pydicom(folder: str) -> Performance:
+def with_pydicom(_root: str) -> Performance:
     """Read as most scripts do: pixel arrays, rescaled and stacked in order of position."""
-    return _performance(lambda: _stack(folder))
+    return _performance(_stack)
 
 
-def with_simpleitk(folder: str) -> Performance:
-    """Read with SimpleITK's reader of series, which finds the files and their order itself."""
-    copies = _flat_folder(folder)
+def with_simpleitk(_root: str) -> Performance:
+    """Read with SimpleITK's reader of series, which finds the order itself, of files in one folder."""
 
-    def perform() -> Voxels:
+    def perform(series: str) -> Voxels:
         reader = SimpleITK.ImageSeriesReader()
-        reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(copies)))
+        reader.SetFileNames(reader.GetGDCMSeriesFileNames(f"{series}/flat"))
         voxels: Voxels = SimpleITK.GetArrayFromImage(reader.Execute())
         return voxels
 
     return _performance(perform)
 
 
-def _performance(perform: Callable[[], Voxels]) -> Performance:
+def _performance(perform: Callable[[str], Voxels]) -> Performance:
     """State the size and a checksum of the HU, by which the ways can be seen to agree."""
     return Performance(perform, lambda voxels: {"voxels": voxels.size, "checksum": _checksum(voxels)})
 
 
-def _stack(folder: str) -> Voxels:
-    datasets = sorted((dcmread(path) for path in _files(folder)), key=lambda one: one.ImagePositionPatient[2])
+def _stack(series: str) -> Voxels:
+    datasets = sorted((dcmread(path) for path in _files(series)), key=lambda one: one.ImagePositionPatient[2])
     slices = [one.pixel_array * float(one.RescaleSlope) + float(one.RescaleIntercept) for one in datasets]
     return np.stack(slices)
 
@@ -59,14 +61,5 @@ def _checksum(voxels: Voxels) -> str:
     return f"{zlib.crc32(voxels.astype(np.int16).tobytes()):08x}"
 
 
-def _files(folder: str) -> list[Path]:
-    return sorted((Path(folder) / "series").rglob("*.dcm"))
-
-
-def _flat_folder(folder: str) -> Path:
-    """Return a folder with links to all files, for a reader that looks into one folder."""
-    flat = Path(folder) / "flat"
-    flat.mkdir(exist_ok=True)
-    for path in _files(folder):
-        (flat / path.name).symlink_to(path)
-    return flat
+def _files(series: str) -> list[Path]:
+    return sorted(path for path in Path(series).rglob("*.dcm") if path.parent.name != "flat")
