@@ -10,52 +10,59 @@ from node.bench.comparison import PARITY, Comparison
 from node.bench.run import Outcome, Report
 from node.bench.show import COLUMNS, rows_of
 
-BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
 BUSY = 0.5  # of the cores, taken by others before the run
-_TITLE = "# Performance\n\nWhat is below these lines is written by `make bench`.\n\n"
+_TITLE = """# Performance
+
+`make bench` writes the sections below, `radnode bench NAME --page docs/performance.md` one of them; what is written
+outside of them stays.
+"""
 _HEADINGS = ("way", "seconds: median (range)", "rate", "CPU s", "memory, MiB", "radnode is faster by", "and")
 
 
 def write_page(report: Report, file: Path, plots: Mapping[str, Path]) -> None:
-    """Write the figures to a page, in place of those it has; what else stands there stays. `plots` go by title."""
+    """Write a section for each benchmark to a page, in place of the one it has; what else stands there stays.
+
+    `plots` go by the title of their comparison.
+    """
     links = {title: Path(os.path.relpath(plot, file.parent)) for title, plot in plots.items()}
-    figures = "\n".join([BEGIN, "", *_lines(report, links), END])
-    page = file.read_text() if file.exists() else f"{_TITLE}{BEGIN}{END}\n"
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    file.write_text(before + figures + (after or "\n"))
-
-
-def _lines(report: Report, links: Mapping[str, Path]) -> Iterator[str]:
-    machine = report.machine
-    yield (
-        f"Measured on {report.made_at:%Y-%m-%d %H:%M} UTC with `radnode bench`: {machine.processor}, {machine.cores} "
-        f"cores, {machine.memory_gib} GiB, {machine.system}, {machine.disk}, Python {machine.python}; load before the "
-        f"run {machine.load}."
-    )
-    if machine.load > BUSY * machine.cores:
-        yield "**The machine was busy with other work: take the ratios with care, and the seconds not at all.**"
-    yield (
-        f"\nEach way had its turn in each of {report.rounds} interleaved rounds, after one that is not counted where "
-        f"there are several. Ratios are the medians, with their range, of the rounds' ratios; less than {PARITY} "
-        "either way is called parity. CPU seconds and growth of memory are those of the process under test with all "
-        "it starts; receivers are watched from outside. Peers have TCP_NODELAY=1 where it says so.\n"
-    )
-    if report.is_quick:
-        yield "**Small amounts (`--quick`): this shows that it runs, not how fast anything is.**\n"
+    page = file.read_text() if file.exists() else _TITLE
     for outcome in report.outcomes:
-        yield from _outcome(outcome, links)
+        begin, end = f"<!-- {outcome.name}: written by `radnode bench` -->", f"<!-- end of {outcome.name} -->"
+        section = "\n".join([begin, "", *_section(report, outcome, links), end])
+        if begin not in page:
+            page += f"\n{begin}{end}\n"
+        before, _, rest = page.partition(begin)
+        page = before + section + rest.partition(end)[2]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(page)
 
 
-def _outcome(outcome: Outcome, links: Mapping[str, Path]) -> Iterator[str]:
+def _section(report: Report, outcome: Outcome, links: Mapping[str, Path]) -> Iterator[str]:
     yield f"## {outcome.name.capitalize()}\n\n{outcome.about}\n"
     yield from (f"- {name} {version}" for name, version in outcome.versions.items())
     yield from (f"- {name}: not found" for name in outcome.missing)
     yield ""
+    yield from _circumstances(report)
     for comparison in outcome.comparisons:
         yield from _table(comparison)
         if comparison.title in links:
             yield f"![{comparison.title}]({links[comparison.title].as_posix()})\n"
+
+
+def _circumstances(report: Report) -> Iterator[str]:
+    """Say where, when and how the figures came about, and what they are worth."""
+    machine = report.machine
+    yield (
+        f"Measured on {report.made_at:%Y-%m-%d %H:%M} UTC: {machine.processor}, {machine.cores} cores, "
+        f"{machine.memory_gib} GiB, {machine.system}, {machine.disk}, Python {machine.python}; load before the run "
+        f"{machine.load}; {report.rounds} interleaved rounds{', after one not counted' if report.rounds > 1 else ''}. "
+        f"Ratios are medians over the rounds with their range, and parity below {PARITY} either way. CPU seconds and "
+        "growth of memory are those of the process under test and all it starts.\n"
+    )
+    if machine.load > BUSY * machine.cores:
+        yield "**The machine was busy with other work: take the ratios with care, and the seconds not at all.**\n"
+    if report.is_quick:
+        yield "**Small amounts (`--quick`): this shows that it runs, not how fast anything is.**\n"
 
 
 def _table(comparison: Comparison) -> Iterator[str]:

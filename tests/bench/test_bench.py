@@ -148,7 +148,7 @@ def test_a_peer_that_is_not_installed_is_named_and_the_others_are_compared(tmp_p
     assert [result.way for result in outcome.comparisons[0].results] == ["radnode", "peer"]
 
 
-def test_the_page_of_figures_replaces_its_figures_and_nothing_else(tmp_path: Path) -> None:
+def test_a_benchmark_replaces_its_own_section_of_the_page_and_nothing_else(tmp_path: Path) -> None:
     report = run_benchmarks([made_benchmark()], Wish(False, 1, (), tmp_path), SystemClock(), lambda _: None)
     page = tmp_path / "performance.md"
     plots = draw_report(report, tmp_path / "plots")
@@ -157,6 +157,10 @@ def test_the_page_of_figures_replaces_its_figures_and_nothing_else(tmp_path: Pat
     page.write_text(f"Before.\n{first}After.\n")
     write_page(report, page, plots)
     assert page.read_text() == f"Before.\n{first}After.\n"
+    other = run_benchmarks([made_benchmark("other")], Wish(False, 1, (), tmp_path), SystemClock(), lambda _: None)
+    write_page(other, page, {})
+    assert page.read_text().startswith(f"Before.\n{first}After.\n")
+    assert "## Other" in page.read_text()
     assert "| peer | 3.000 (3.000-3.000) |" in first
     assert "3.00x (3.00-3.00), faster" in first
     assert "- ghost: not found" in first
@@ -164,11 +168,11 @@ def test_the_page_of_figures_replaces_its_figures_and_nothing_else(tmp_path: Pat
     assert "a &lt;task&gt;" in (tmp_path / "plots" / "made-1.svg").read_text()
 
 
-def made_benchmark() -> Benchmark:
+def made_benchmark(name: str = "made") -> Benchmark:
     """A benchmark whose node is three times as fast as its peer, and another peer is not there."""
     ways = {"radnode": lambda: Cost(1.0, 0.5, 2.0), "peer": lambda: Cost(3.0, 0.5, 2.0)}
     versions = {"radnode": "1", "peer": "2", "ghost": ""}
-    return Benchmark("made", "For a test.", lambda: versions, lambda _: iter([Task("a <task>", 1, "u", ways)]))
+    return Benchmark(name, "For a test.", lambda: versions, lambda _: iter([Task("a <task>", 1, "u", ways)]))
 
 
 def test_material_has_new_uids_each_time_and_the_same_pixels(tmp_path: Path) -> None:
