@@ -7,7 +7,7 @@ UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help install demo test lint audit long clean
+.PHONY: help install demo test lint audit long bench clean
 
 help:                           ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -38,6 +38,9 @@ audit: install                  ## List the parts (dist/radnode.cdx.json) and lo
 
 long: install                   ## The tests that take minutes or need a browser
 	.venv/bin/python -m pytest -m long
+
+bench: install                  ## Compare the node with its peers on this machine; writes docs/performance.md (as root)
+	.venv/bin/radnode bench all --json dist/bench.json --plot docs/performance --page docs/performance.md
 
 clean:                          ## Remove what `install` and the tests made
 	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

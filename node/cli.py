@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from node.bench_verbs import bench
 from node.catalog import Catalog, bundled_config, bundled_models, site_catalog
 from node.clock import SystemClock
 from node.database import Database
@@ -33,7 +34,7 @@ from node.studies.intervention import (
 )
 from node.studies.overview import describe_study, list_deliveries, list_studies
 from node.studies.rehearsal import AssumedSender
-from node.training_verbs import bench, evaluate, train
+from node.training_verbs import evaluate, train
 from node.upkeep_verbs import backup, repair, restore, verify
 from node.verb_options import config_option, json_option
 from node.vocabulary import PeerAddress

@@ -47,6 +47,7 @@ RadnodeError
         PeerUntrusted  over TLS one side does not take the other for whom it should be
   AuditUndelivered     a sink of the audit trail took nothing; what it should have had waits
   TrainingDataError    a data folder is not laid out as expected
+  BenchFailed          a program or library did not do its part of a benchmark
 """
 
 from __future__ import annotations
@@ -242,3 +243,7 @@ class AuditUndelivered(RadnodeError):
 
 class TrainingDataError(RadnodeError):
     """A data folder is not laid out as expected."""
+
+
+class BenchFailed(RadnodeError):
+    """A program or library did not do its part of a benchmark, so there is nothing to compare."""

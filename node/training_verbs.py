@@ -1,8 +1,7 @@
-"""The verbs of `radnode` that make and measure models: train, evaluate, bench."""
+"""The verbs of `radnode` that make and measure models: train, evaluate."""
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import click
@@ -10,9 +9,7 @@ import click
 from node.card import read_card
 from node.catalog import Model, bundled_models
 from node.clock import SystemClock
-from node.display import print_rows
 from node.errors import ModelCardError
-from node.verb_options import json_option
 
 COMMITTED_SEED = 20261120  # repeats the weights that come with radnode
 SPLITS = ("val", "test", "train")
@@ -84,36 +81,6 @@ def evaluate(
     folder = _model_folder(name, folders)
     output = output or Path(f"{name}-{split}-{SystemClock().now():%Y%m%d-%H%M%S}")
     click.echo(f"wrote {evaluate_elsewhere(folder, data, weights or _served_weights(folder), Split(split), output)}")
-
-
-@click.group()
-def bench() -> None:
-    """Measure on this machine what the design relies on."""
-
-
-@bench.command("train-io")
-@click.option("--data", type=_folder, help="Volumes of people, laid out as `radnode train` reads them.")
-@click.option("--made-up", is_flag=True, help="Volumes of noise in place of --data.")
-@click.option("--volumes", type=click.IntRange(2), default=24, show_default=True, help="How many volumes.")
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="How often each way has its turn.")
-@json_option
-def bench_train_io(data: Path | None, made_up: bool, volumes: int, rounds: int, as_json: bool) -> None:
-    """Time feeding the same volumes to training from memory, from record files and by reading each when needed."""
-    from node.training.feeding_bench import FeedingBench, make_up_volumes
-    from node.training.subjects import read_subjects
-
-    if (data is None) != made_up:
-        raise click.UsageError("give --data with a folder of volumes, or --made-up")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if data is None:
-            files = make_up_volumes(volumes, folder / "volumes")
-        else:
-            files = [subject.volume for subject in read_subjects(data)[:volumes]]
-        feeding = FeedingBench(files, folder / "records", SystemClock(), rounds=rounds)
-        results = feeding.run(lambda step: click.echo(step, err=True))
-    columns = ("source", "seconds", "fastest", "slowest", "ratio", "volumes_per_second", "seconds_to_prepare")
-    print_rows(f"Feeding {len(files)} volumes", results, columns, as_json)
 
 
 def _model_folder(name: str, folders: tuple[Path, ...]) -> Path:

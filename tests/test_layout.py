@@ -18,12 +18,12 @@ FORBIDDEN_NAMES = {"utils", "util", "common", "misc", "manager", "helpers"}
 
 # Which parts of the tree may import a library; "" stands for the modules directly in node/.
 LIBRARY_HOMES = {
-    "pynetdicom": {"association", "delivery", "demo"},
+    "pynetdicom": {"association", "delivery", "demo", "bench"},
     "sqlalchemy": {"audit", "database", "studies", "jobs", "delivery", "inference", "upkeep"},
-    "SimpleITK": {"imaging", "training", "models"},
+    "SimpleITK": {"imaging", "training", "models", "bench"},
     "tensorflow": {"inference", "training", "models"},
     "keras": {"inference", "networks", "training", "models"},
-    "highdicom": {"results"},
+    "highdicom": {"results", "bench"},
 }
 
 

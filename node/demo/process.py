@@ -59,6 +59,13 @@ class NodeProcess:
             self._process.kill()
             self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        """Return the number of the process; raises RuntimeError before it is entered."""
+        if self._process is None:
+            raise RuntimeError("the node does not run; enter it with `with` first")
+        return self._process.pid
+
     def check(self) -> None:
         """Raise RadnodeError, with the end of its log, when the process has ended."""
         if self._process is not None and self._process.poll() is not None:

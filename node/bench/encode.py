@@ -1,0 +1,45 @@
+"""From masks to a DICOM SEG: the node beside highdicom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import version
+
+from node.bench.comparison import OURS, Task
+from node.bench.material import Material, copied, made_up_ct
+from node.bench.performing import performers
+from node.bench.plan import Benchmark, Plan
+
+SLICES, SIDE = 300, 512
+QUICK_SLICES, QUICK_SIDE = 12, 128
+
+WAYS = {
+    OURS: "node.bench.encode_ways:with_radnode",
+    "highdicom as documented": "node.bench.encode_ways:with_highdicom",
+}
+STUDY_WAYS = {
+    OURS: "node.bench.encode_ways:study_with_radnode",
+    "pydicom and highdicom as documented, SEG alone": "node.bench.encode_ways:study_with_highdicom",
+}
+
+
+def encode_tasks(plan: Plan) -> Iterator[Task]:
+    """Yield five structures in one series: from masks in memory to a file in memory, and from disk to disk."""
+    slices, side = (QUICK_SLICES, QUICK_SIDE) if plan.is_quick else (SLICES, SIDE)
+    series = Material(plan.folder / "series", copied(plan.real) if plan.real else made_up_ct(slices, side), 1)
+    for ways, title in (
+        (WAYS, f"five masks on {series.described} to a BINARY SEG"),
+        (STUDY_WAYS, f"{series.described} and five masks to results on disk"),
+    ):
+        started = performers(ways, (str(plan.folder),), plan.folder / f"logs of {title}", plan.stack)
+        yield Task(title, 1, "studies", {name: performer.perform for name, performer in started.items()})
+
+
+ENCODE = Benchmark(
+    "encode",
+    "Masks in memory to a Part 10 file in memory; and a series from disk with masks to all results on disk, which the "
+    "node makes durable, its reports included. Where the pixel checksums are equal, so are the pixel data, byte for "
+    "byte, once the frames are put in the same order.",
+    lambda: {OURS: version("radnode"), "highdicom": version("highdicom")},
+    encode_tasks,
+)

@@ -1,0 +1,213 @@
+"""The ways of encoding masks as a BINARY SEG: the node's, and highdicom's as documented."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import generate_uid
+
+from node.archive import Archive
+from node.bench.cost import Facts
+from node.bench.performing import Performance
+from node.imaging.series import read_volume
+from node.imaging.volume import Volume
+from node.results.encode import encode_results
+from node.results.request import NodeDevice, ResultRequest
+from node.results.volume_segmentation import encode_volume_segmentation
+from node.vocabulary import Finding, Mask, Measurement, ModelIdentity
+
+CUBIC_CENTIMETRE = Code("cm3", "UCUM", "cubic centimeter")
+PINNED_AT = datetime(2026, 1, 2, tzinfo=UTC)
+# Centre and half axes, as parts of (slices, rows, columns).
+STRUCTURES = {
+    "Right lung": ((0.50, 0.50, 0.30), (0.40, 0.25, 0.13)),
+    "Left lung": ((0.50, 0.50, 0.70), (0.40, 0.25, 0.13)),
+    "Heart": ((0.40, 0.40, 0.52), (0.20, 0.13, 0.10)),
+    "Liver": ((0.10, 0.52, 0.35), (0.15, 0.20, 0.16)),
+    "Spleen": ((0.10, 0.60, 0.72), (0.10, 0.08, 0.07)),
+}
+
+
+def with_radnode(folder: str) -> Performance:
+    """Encode as a worker does."""
+    datasets, volume = _read(folder)
+    request = _request(datasets, volume, _findings(make_masks(volume.voxels.shape)))
+    return _performance(lambda: encode_volume_segmentation(request))
+
+
+def with_highdicom(folder: str) -> Performance:
+    """Encode as highdicom's documentation shows it, from one array of (slices, rows, columns, segments)."""
+    datasets, volume = _read(folder)
+    ordered = sorted(datasets, key=_height)
+    masks = make_masks(volume.voxels.shape)
+    pixels = np.stack(list(masks.values()), axis=-1).astype(np.uint8)
+    return _performance(lambda: _segmentation(ordered, pixels, list(masks)))
+
+
+def study_with_radnode(folder: str) -> Performance:
+    """Do all that a worker does with a series but run a network: read it, encode all results, keep them durably."""
+    findings = _findings(make_masks(_read(folder)[1].voxels.shape))
+    archive = Archive(Path(folder))
+
+    def perform() -> list[bytes]:
+        request = _request(*_read(folder), findings)
+        encoded = [result.encoded for result in encode_results(request)]
+        for content in encoded:
+            archive.store_result(content)
+        return encoded
+
+    return Performance(perform, _study_facts)
+
+
+def study_with_highdicom(folder: str) -> Performance:
+    """Do the least that a script does: pixel arrays in HU as float64, highdicom's SEG alone, written to a file."""
+    masks = make_masks(_read(folder)[1].voxels.shape)
+    target = Path(folder) / "highdicom.dcm"
+
+    def perform() -> list[bytes]:
+        datasets = sorted((dcmread(path) for path in _files(folder)), key=_height)
+        np.stack([one.pixel_array * float(one.RescaleSlope) + float(one.RescaleIntercept) for one in datasets])
+        pixels = np.stack(list(masks.values()), axis=-1).astype(np.uint8)
+        _segmentation(datasets, pixels, list(masks)).save_as(target, enforce_file_format=True)
+        return [target.read_bytes()]
+
+    return Performance(perform, _study_facts)
+
+
+def make_masks(shape: tuple[int, ...]) -> dict[str, Mask]:
+    """Return five ellipsoids, by label, one overlapping another."""
+    return {label: _ellipsoid(shape, *place) for label, place in STRUCTURES.items()}
+
+
+def _ellipsoid(shape: tuple[int, ...], centre: Sequence[float], half: Sequence[float]) -> Mask:
+    slices, rows, columns = (
+        (((np.arange(size) + 0.5) / size - middle) / extent) ** 2
+        for size, middle, extent in zip(shape, centre, half, strict=True)
+    )
+    inside: Mask = slices[:, None, None] + rows[:, None] + columns < 1
+    return inside
+
+
+def _read(folder: str) -> tuple[list[Dataset], Volume]:
+    archive = Archive(Path(folder))
+    datasets = [archive.read(str(path.relative_to(folder))) for path in _files(folder)]
+    return datasets, read_volume(datasets)
+
+
+def _files(folder: str) -> list[Path]:
+    return sorted((Path(folder) / "series").rglob("*.dcm"))
+
+
+def _height(dataset: Dataset) -> float:
+    return float(dataset.ImagePositionPatient[2])
+
+
+def _request(datasets: Sequence[Dataset], volume: Volume, findings: tuple[Finding, ...]) -> ResultRequest:
+    return ResultRequest(
+        sources=tuple(datasets),
+        findings=findings,
+        remarks=(),
+        model=ModelIdentity("bench", "Bench", "1", "0" * 64),
+        inputs_digest="0" * 64,
+        pinned_at=PINNED_AT,
+        device=NodeDevice("RADNODE", version("radnode")),
+        slice_sources=volume.sources,
+        grid=volume.grid,
+    )
+
+
+def _findings(masks: Mapping[str, Mask]) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(
+            name=label.lower().replace(" ", "_"),
+            label=label,
+            category=codes.SCT.AnatomicalStructure,
+            property_type=codes.SCT.Lung,
+            modifier=None,
+            colour_rgb=(60, 160, 220),
+            mask=mask,
+            measurements=(Measurement(codes.SCT.Volume, float(mask.sum()) / 1000, CUBIC_CENTIMETRE),),
+        )
+        for label, mask in masks.items()
+    )
+
+
+def _segmentation(sources: Sequence[Dataset], pixels: NDArray[np.uint8], labels: Sequence[str]) -> Dataset:
+    algorithm = hd.AlgorithmIdentificationSequence("Bench", codes.DCM.ArtificialIntelligence, "1")
+    descriptions = [
+        hd.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=label,
+            segmented_property_category=codes.SCT.AnatomicalStructure,
+            segmented_property_type=codes.SCT.Lung,
+            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+            algorithm_identification=algorithm,
+            tracking_uid=generate_uid(),
+            tracking_id=label,
+        )
+        for number, label in enumerate(labels, start=1)
+    ]
+    return hd.seg.Segmentation(
+        source_images=sources,
+        pixel_array=pixels,
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=descriptions,
+        series_instance_uid=generate_uid(),
+        series_number=100,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="radnode",
+        manufacturer_model_name="bench",
+        software_versions=version("radnode"),
+        device_serial_number="1",
+    )
+
+
+def _performance(encode: Callable[[], Dataset]) -> Performance:
+    """Encode to a whole Part 10 file, and state its size, that of its pixels deflated, and their checksum."""
+
+    def perform() -> bytes:
+        file = BytesIO()
+        encode().save_as(file, enforce_file_format=True)
+        return file.getvalue()
+
+    return Performance(perform, _facts)
+
+
+def _facts(file: bytes) -> Facts:
+    encoded = dcmread(BytesIO(file))
+    return {
+        "frames": int(encoded.NumberOfFrames),
+        "file_mb": len(file) / 1e6,
+        "deflated_mb": len(zlib.compress(file, 6)) / 1e6,
+        "pixel_checksum": _checksum(encoded),
+    }
+
+
+def _study_facts(files: list[bytes]) -> Facts:
+    return {"objects": len(files), "objects_mb": sum(map(len, files)) / 1e6}
+
+
+def _checksum(encoded: Dataset) -> str:
+    """Return a checksum of the pixel data with the frames in one order; each library has its own."""
+    places = [
+        (
+            int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber),
+            float(groups.PlanePositionSequence[0].ImagePositionPatient[2]),
+        )
+        for groups in encoded.PerFrameFunctionalGroupsSequence
+    ]
+    order = sorted(range(len(places)), key=lambda number: places[number])
+    return f"{zlib.crc32(np.packbits(encoded.pixel_array[order]).tobytes()):08x}"

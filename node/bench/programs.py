@@ -1,0 +1,140 @@
+"""The receivers that take part in a benchmark: how each is started, and its version or that it is not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from node.bench.comparison import OURS
+
+PDU_BYTES = 131072  # the longest that dcmtk and Orthanc take
+PROMPT = {"TCP_NODELAY": "1"}  # dcmtk and what is built on it, Orthanc too, leave Nagle's algorithm on without it
+MOST_ASSOCIATIONS = 256
+KEPT = "kept"
+_TITLE = "BENCH"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A storage SCP: its name, its version ("" where it is not installed), and what starts it.
+
+    `safe` says what lies on disk for certain when it answers success. `command` writes a configuration to a folder and
+    returns the command line to listen on a port. What it receives goes below `KEPT` of that folder; `forgets` says
+    that those files may be removed while it runs.
+    """
+
+    name: str
+    version: str
+    safe: str
+    command: Callable[[Path, int], list[str]]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    ae_title: str = _TITLE
+    forgets: bool = False
+
+    @property
+    def described(self) -> str:
+        """Return version and safety, "" where it is not installed."""
+        return self.version and f"{self.version}; on disk at the answer: {self.safe}"
+
+
+def radnode() -> Program:
+    """Return the node itself, as `radnode serve` runs it, with limits that let a crowd of associations in."""
+    safe = "file, its name and its row (fsync, fsync of the folder, synchronous=FULL)"
+    return Program(OURS, version("radnode"), safe, _radnode_command, ae_title="RADNODE")
+
+
+def storescp(*, is_prompt: bool = True) -> Program:
+    """Return dcmtk's receiver with a process for each association; it syncs nothing."""
+    variables = PROMPT if is_prompt else {}
+    name = "storescp --fork" + (" (nodelay)" if is_prompt else "")
+    return Program(name, dcmtk_version("storescp"), "nothing", _storescp_command, variables, forgets=True)
+
+
+def orthanc(*, is_prompt: bool = True) -> Program:
+    """Return Orthanc, with SQLite as index and an fdatasync for each file, as it comes."""
+    name = "Orthanc" + (" (nodelay)" if is_prompt else "")
+    return Program(name, _orthanc_version(), "file (fdatasync)", _orthanc_command, PROMPT if is_prompt else {})
+
+
+def documented() -> Program:
+    """Return the receiver of pynetdicom's documentation."""
+    found = version("pynetdicom")
+    return Program("pynetdicom as documented", found, "nothing", _documented_command, forgets=True)
+
+
+def documented_strictly() -> Program:
+    """Return the same with what the node promises, file by file: both flushes, and a row that is committed."""
+    name = "pynetdicom, file by file as durable"
+    return Program(name, version("pynetdicom"), "as the node, one by one", _strict_command, forgets=True)
+
+
+def environment(variables: Mapping[str, str] = PROMPT) -> dict[str, str]:
+    """Return our environment without what would change a node's settings, and with these variables."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RADNODE_")}
+    return kept | dict(variables)
+
+
+def dcmtk_version(program: str) -> str:
+    """Return the version of one of dcmtk's programs, "" where it is not installed."""
+    return _first_line(program, "--version", word=2)
+
+
+def _orthanc_version() -> str:
+    program = _orthanc_program()
+    return _first_line(program, "--version", word=1) if program else ""
+
+
+def _first_line(program: str, option: str, word: int) -> str:
+    if shutil.which(program) is None:
+        return ""
+    answer = subprocess.run([program, option], capture_output=True, text=True, check=False)
+    return answer.stdout.splitlines()[0].split()[word]
+
+
+def _orthanc_program() -> str | None:
+    return shutil.which("Orthanc", path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin")
+
+
+def _radnode_command(folder: Path, port: int) -> list[str]:
+    config = folder / "node.toml"
+    config.write_text(
+        f'[node]\ndata = "{KEPT}"\n\n[archive]\nreserve_mb = 64\n\n[dicom]\nport = {port}\n'
+        f"max_associations = {MOST_ASSOCIATIONS}\nmax_associations_per_peer = {MOST_ASSOCIATIONS}\n"
+    )
+    for name in ("peers.toml", "routes.toml"):
+        (folder / name).touch()
+    return [sys.executable, "-m", "node", "serve", "--config", str(config)]
+
+
+def _storescp_command(folder: Path, port: int) -> list[str]:
+    pdu = ["-pdu", str(PDU_BYTES)]
+    return ["storescp", "--fork", "+B", "+xa", *pdu, "-aet", _TITLE, "-od", str(folder / KEPT), str(port)]
+
+
+def _orthanc_command(folder: Path, port: int) -> list[str]:
+    configuration = {
+        "StorageDirectory": str(folder / KEPT),
+        "IndexDirectory": str(folder / KEPT),
+        "DicomAet": _TITLE,
+        "DicomPort": port,
+        "MaximumPduLength": PDU_BYTES,
+        "HttpServerEnabled": False,
+    }
+    file = folder / "orthanc.json"
+    file.write_text(json.dumps(configuration))
+    return [str(_orthanc_program()), str(file)]
+
+
+def _documented_command(folder: Path, port: int) -> list[str]:
+    return [sys.executable, "-m", "node.bench.documented_scp", str(port), str(folder / KEPT)]
+
+
+def _strict_command(folder: Path, port: int) -> list[str]:
+    return [*_documented_command(folder, port), str(folder / "rows.db")]

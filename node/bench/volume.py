@@ -1,0 +1,71 @@
+"""From disk to a volume of HU: the node beside what others read a series with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from node.bench.comparison import OURS, Task
+from node.bench.material import Material, compressed, copied, made_up_ct
+from node.bench.performing import performers
+from node.bench.plan import Benchmark, Plan
+
+SLICES, SIDE, COMPRESSED_SLICES = 300, 512, 60
+QUICK_SLICES, QUICK_SIDE, QUICK_COMPRESSED_SLICES = 12, 128, 4
+
+WAYS = {
+    OURS: "node.bench.volume_ways:with_radnode",
+    "pydicom, pixel_array and stack": "node.bench.volume_ways:with_pydicom",
+    "SimpleITK ImageSeriesReader": "node.bench.volume_ways:with_simpleitk",
+}
+SYNTAXES = (RLELossless, JPEGLSLossless, JPEG2000Lossless)
+
+
+def volume_tasks(plan: Plan) -> Iterator[Task]:
+    """Yield a series as it is, and fewer slices of it in each compressed transfer syntax; all in the page cache."""
+    ways = performers(WAYS, (str(plan.folder),), plan.folder / "logs", plan.stack)
+
+    def task(slices: Iterator[Dataset], name: str, is_made_of: str) -> Task:
+        series = Material(plan.folder / "series" / name, slices, 1)
+        _link_flat(series)
+        turns = {way: partial(performer.perform, str(series.folder)) for way, performer in ways.items()}
+        title = f"{series.described}{is_made_of} from disk to a volume of HU"
+        return Task(title, len(series.paths), "slices", turns)
+
+    yield task(_slices(plan), "plain", "")
+    count = QUICK_COMPRESSED_SLICES if plan.is_quick else COMPRESSED_SLICES
+    for syntax in map(UID, SYNTAXES):
+        yield task(compressed(islice(_slices(plan), count), syntax), syntax.keyword, f" in {syntax.name}")
+
+
+def _slices(plan: Plan) -> Iterator[Dataset]:
+    if plan.real:
+        return copied(plan.real)
+    return made_up_ct(QUICK_SLICES, QUICK_SIDE) if plan.is_quick else made_up_ct(SLICES, SIDE)
+
+
+def _link_flat(series: Material) -> None:
+    """Put links to all files into one folder, for a reader that looks into one folder alone."""
+    flat: Path = series.folder / "flat"
+    flat.mkdir()
+    for path in series.paths:
+        (flat / path.name).symlink_to(path)
+
+
+VOLUME = Benchmark(
+    "volume",
+    "Slices in the page cache, read to voxels in HU, by processes of their own. Where the checksums are equal, so are "
+    "the voxels.",
+    lambda: {
+        OURS: version("radnode"),
+        "pydicom": version("pydicom"),
+        "SimpleITK": version("SimpleITK"),
+    },
+    volume_tasks,
+)
