@@ -85,7 +85,9 @@ class Node:
         return [row.closed_how for row in self.associations()]
 
     def files(self, folder: str) -> list[Path]:
-        return [path for path in self.archive.path_of(folder).rglob("*") if path.is_file()]
+        """Every file of a folder of the archive, without those that the journal keeps to write to."""
+        found = self.archive.path_of(folder).rglob("*")
+        return [path for path in found if path.is_file() and path.parent.name != "journal"]
 
 
 @contextmanager

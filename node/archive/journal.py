@@ -7,13 +7,16 @@ used again; after a loss of power `replay` puts back what had not been flushed.
 
 from __future__ import annotations
 
+import errno
 import logging
 import mmap
 import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from node import faults
@@ -138,8 +141,9 @@ class Journal:
         self._free: list[_Segment] = []
         self._count = 0
         self._arriving: Counter[str] = Counter()
+        self._trouble: OSError | None = None
         self._is_closed = False
-        self._thread = threading.Thread(target=self._settle_segments, name="journal", daemon=True)
+        self._thread = threading.Thread(target=self._look_after_segments, name="journal", daemon=True)
 
     def replay(self, put_back: Callable[[str, bytes], None]) -> dict[str, int]:
         """Give `put_back` every file that may not have survived.
@@ -162,6 +166,9 @@ class Journal:
 
     def start(self) -> None:
         """Begin to use again the space of what `replay` returned, which must have its rows by now."""
+        if not self._full:
+            with suppress(OSError):  # tried again, and told to whoever sends
+                self._add_spare()
         self._thread.start()
 
     def arrive(self, part: Part, relative: str, association_id: int) -> None:
@@ -220,23 +227,18 @@ class Journal:
             return segment
 
     def _segment_for(self, entry: Entry) -> _Segment:
-        """Return a segment with room, made or waited for if need be."""
+        """Return a segment with room, waited for if need be; raises why there is none and will be none soon."""
         if self._current is not None and not self._current.has_room(entry):
             self._retire(self._current)
         while self._current is None:
             if self._free:
                 self._current = self._free.pop()
-            elif self._count < self._size.most_segments:
-                self._current = self._make_segment()
+                self._changed.notify_all()
+            elif self._trouble is not None:
+                raise self._trouble
             else:
                 self._changed.wait()
         return self._current
-
-    def _make_segment(self) -> _Segment:
-        segment = _Segment(self._root / _FOLDER / f"{self._count:02}.log", self._size.segment_bytes)
-        segment.empty(self._boot_id)
-        self._count += 1
-        return segment
 
     def _retire(self, segment: _Segment | None) -> None:
         """Write no more to a segment if it is the current one, and have its files flushed."""
@@ -246,29 +248,32 @@ class Journal:
                 self._current = None
                 self._changed.notify_all()
 
-    def _settle_segments(self) -> None:
-        while (segment := self._next_full()) is not None:
+    def _look_after_segments(self) -> None:
+        """Settle segments that are full, and keep a spare one, for nobody should wait while one is made."""
+        while (task := self._next_task()) is not None:
+            trouble: OSError | None = None
             try:
-                self._settle_segment(segment)
+                task()
             except Exception as error:  # noqa: BLE001 - nothing is removed, and soon nothing kept, without this thread
-                log_failure(logger, "journal not flushed, tried again", error)
-                with self._changed:
-                    self._changed.wait(_RETRY_SECONDS)
-                continue
+                log_failure(logger, "journal not looked after, tried again", error)
+                trouble = error if isinstance(error, OSError) else OSError(errno.EIO, "the journal failed; see the log")
             with self._changed:
-                self._full.remove(segment)
-                self._free.append(segment)
+                self._trouble = trouble
                 self._changed.notify_all()
+                if trouble is not None:
+                    self._changed.wait(_RETRY_SECONDS)
 
-    def _next_full(self) -> _Segment | None:
-        """Wait for a segment whose files have their rows, and return it; None at the end."""
+    def _next_task(self) -> Callable[[], None] | None:
+        """Wait for something to do, and return it; None at the end."""
         with self._changed:
             while True:
                 for segment in self._full:
                     if not any(entry.path in self._arriving for entry in segment.entries):
-                        return segment
+                        return partial(self._settle_segment, segment)
                 if self._is_closed:
                     return None
+                if not self._free and self._count < self._size.most_segments:
+                    return self._add_spare
                 self._changed.wait()
 
     def _settle_segment(self, segment: _Segment) -> None:
@@ -277,6 +282,16 @@ class Journal:
         self._sync_rows()
         faults.reach(FaultPoint.JOURNAL_SETTLED)
         segment.empty(self._boot_id)
+        with self._changed:
+            self._full.remove(segment)
+            self._free.append(segment)
+
+    def _add_spare(self) -> None:
+        segment = _Segment(self._root / _FOLDER / f"{self._count:02}.log", self._size.segment_bytes)
+        segment.empty(self._boot_id)
+        with self._changed:
+            self._count += 1
+            self._free.append(segment)
 
 
 def _sync_segments(segments: Sequence[_Segment]) -> None:
