@@ -45,6 +45,8 @@ port = {port}
 quiet_seconds = 0.0
 [archive]
 reserve_mb = 0
+[workers]
+lease_seconds = 0.5
 [delivery]
 first_retry_seconds = 0.05
 longest_retry_seconds = 0.1
