@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 EXTRA ?= cpu
+JOBS ?= 2
 UV_VERSION := 0.13.8
 UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
@@ -26,7 +27,7 @@ demo: install                   ## Send made-up chest X-rays through the whole n
 	.venv/bin/radnode demo
 
 test: install                   ## Run the tests; those that need real images are skipped where there are none
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: install                   ## Style, types and import rules
 	.venv/bin/ruff check .

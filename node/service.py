@@ -59,6 +59,7 @@ class Node:
             data, clock.boot_id, self._database.sync, JournalSize.of(settings.archive.journal_mb)
         )
         durability = _durability(settings.archive, data, self._journal)
+        self._is_journaled = durability is self._journal
         self._archive = Archive(data, settings.archive.reserve_bytes, durability)
         flushes_instances = isinstance(durability, EachFlushed)
         self._index = InstanceIndex(self._database, clock, flushes_instances=flushes_instances)
@@ -95,7 +96,7 @@ class Node:
         self._index.close_stale_associations()
         self._queue.interrupt()  # so that no worker of an earlier run ends a job while files and rows are compared
         self._reconciliation.run(arrivals)
-        self._journal.start()
+        self._journal.start(is_used=self._is_journaled)
         models = self._catalog.models
         self._queue.adopt_models({name: model.identity.sha256 for name, model in models.items()})
         self._supervisor.start()

@@ -120,6 +120,7 @@ class WorkersSection(Section):
     """How many workers run, what they may take, and how long."""
 
     count: Count = 1
+    spare: bool = True
     threads: Annotated[int, Field(ge=0)] = 0
     memory_mb: Annotated[int, Field(ge=0)] = 0
     confined: bool = True

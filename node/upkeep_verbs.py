@@ -91,7 +91,7 @@ def repair(config: Path, as_json: bool) -> None:
         if work.aside is not None:
             click.echo(f"the damaged database is kept as {work.aside}", err=True)
         collect("Reading files", work.run(), work.count)
-        journal.start()
+        journal.start(is_used=False)
         journal.close()
     print_record("Repair", work.done, as_json)
 

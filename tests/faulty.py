@@ -47,6 +47,8 @@ quiet_seconds = 0.0
 [archive]
 reserve_mb = 0
 journal_mb = 1
+[workers]
+lease_seconds = 0.5
 [delivery]
 first_retry_seconds = 0.05
 longest_retry_seconds = 0.1

@@ -106,7 +106,7 @@ def running(
     journal = Journal(folder, clock.boot_id, database.sync)
     archive = Archive(folder, reserve_bytes, journal if is_journaled else None)
     journal.replay(archive.put_back)
-    journal.start()
+    journal.start(is_used=is_journaled)
     index = InstanceIndex(database, clock, flushes_instances=not is_journaled)
     listening = ListenerSettings("RADNODE", "127.0.0.1", 0, **settings)
     node = Node(Listener(listening, archive, index), archive, database)

@@ -20,10 +20,12 @@ from pydicom.dataset import Dataset
 from node.database import Database
 from node.delivery.scu import Fate, classify, send_instances
 from node.demo.pacs import SmallPacs
+from node.settings import variable_name
 from node.studies.overview import StudyDetail, describe_study
 from node.vocabulary import PeerAddress
 
 PATIENCE_SECONDS = 90.0
+SPARE = variable_name("workers", "spare")
 ENDED = {"done", "unmatched", "attention", "held"}
 
 HANGING_PREPARE = '''
@@ -90,7 +92,8 @@ class ServedNode:
     def start(self) -> None:
         with (self.folder / "node.log").open("ab") as log:
             command = [sys.executable, "-m", "node", "serve", "--config", str(self.config)]
-            environment = os.environ | self.environment
+            # A process that stands by takes seconds of a core, which few tests want.
+            environment = os.environ | {SPARE: "false"} | self.environment
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
             wait_for_port(self.port)

@@ -22,8 +22,8 @@ _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _DESCRIPTOR = re.compile(r"\d+<([^>]*)>")
 _FLUSHES = ("fsync(", "fdatasync(", "syncfs(")
 
-_P_DATA, _IS_COMMAND = 4, 1
-_PDV_HEADER = 12  # bytes before the command set: of the PDU (PS3.8 9.3.5) and of its first PDV
+_COMMAND_BEGINS = bytes.fromhex("0000000004000000")  # (0000,0000), whose value is the length of what follows
+_PDV_HEADER = 12  # bytes before a command set: of the PDU (PS3.8 9.3.5) and of its first PDV, if they go with it
 
 
 def recorded(trace: Path) -> list[str]:
@@ -90,7 +90,7 @@ def play(trace: Path, disk: ForgetfulDisk) -> Iterator[Sent | None]:
 
 
 def _apply(call: _Call, process: str, disk: ForgetfulDisk) -> Iterator[Sent | None]:
-    if call.name in {"sendto", "sendmsg"}:
+    if call.name in {"sendto", "sendmsg"} or (call.name == "write" and call.path.startswith("socket:")):
         sent = _message(call.data)
         if sent is not None:
             yield sent
@@ -136,12 +136,13 @@ def _paths(call: _Call) -> list[str]:
 
 
 def _message(data: bytes) -> Sent | None:
-    """Return the DIMSE message whose command set a P-DATA-TF PDU begins with, if it is about an instance."""
-    if len(data) <= _PDV_HEADER or data[0] != _P_DATA or not data[_PDV_HEADER - 1] & _IS_COMMAND:
+    """Return the DIMSE message whose command set comes first, if it is about an instance."""
+    begin = data.find(_COMMAND_BEGINS, 0, _PDV_HEADER + len(_COMMAND_BEGINS))
+    if begin < 0:
         return None
-    length = int.from_bytes(data[6:10]) - 2
-    encoded = BytesIO(data[_PDV_HEADER : _PDV_HEADER + length])
-    command = read_dataset(encoded, is_implicit_VR=True, is_little_endian=True)
+    value = begin + len(_COMMAND_BEGINS)
+    end = value + 4 + int.from_bytes(data[value : value + 4], "little")
+    command = read_dataset(BytesIO(data[begin:end]), is_implicit_VR=True, is_little_endian=True)
     instance = command.get("AffectedSOPInstanceUID")
     return Sent(command.CommandField, str(instance), command.get("Status", 0)) if instance else None
 

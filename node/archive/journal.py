@@ -142,6 +142,7 @@ class Journal:
         self._count = 0
         self._arriving: Counter[str] = Counter()
         self._trouble: OSError | None = None
+        self._is_used = False
         self._is_closed = False
         self._thread = threading.Thread(target=self._look_after_segments, name="journal", daemon=True)
 
@@ -164,9 +165,13 @@ class Journal:
         self._count = len(self._full)
         return held
 
-    def start(self) -> None:
-        """Begin to use again the space of what `replay` returned, which must have its rows by now."""
-        if not self._full:
+    def start(self, *, is_used: bool = True) -> None:
+        """Begin to flush what `replay` returned, which must have its rows by now, and to take what arrives.
+
+        A journal that is not used any more is only emptied.
+        """
+        self._is_used = is_used
+        if is_used and not self._full:
             with suppress(OSError):  # tried again, and told to whoever sends
                 self._add_spare()
         self._thread.start()
@@ -272,7 +277,7 @@ class Journal:
                         return partial(self._settle_segment, segment)
                 if self._is_closed:
                     return None
-                if not self._free and self._count < self._size.most_segments:
+                if self._is_used and not self._free and self._count < self._size.most_segments:
                     return self._add_spare
                 self._changed.wait()
 

@@ -1,6 +1,6 @@
 """What a worker gives up before it reads a single image: network, files, privileges, memory without end.
 
-Started as `python -P -m node.inference.confinement TERMS CONFIG NAME NODE_PID PULSE`. Codecs parse what anyone
+Started as `python -P -m node.inference.confinement TERMS CONFIG NODE_PID PULSE`. Codecs parse what anyone
 may have sent; a flaw in one must reach neither the network nor a file that is not the worker's.
 """
 
@@ -102,8 +102,8 @@ def _main(terms: Terms, arguments: list[str]) -> None:
     # Not before: what these import starts threads, which would go on unconfined.
     from node.inference.worker import main  # noqa: PLC0415
 
-    config, name, node_pid, pulse = arguments
-    main(Path(config), name, int(node_pid), int(pulse))
+    config, node_pid, pulse = arguments
+    main(Path(config), int(node_pid), int(pulse))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,10 @@ class PulseMonitor:
         self.has_beaten = False
         self._is_closed = False
 
+    def expect(self) -> None:
+        """Wait for a first beat, from now on."""
+        self._heard_at, self.has_beaten = time.monotonic(), False
+
     def listen(self) -> None:
         """Leave the far end to the worker, which has it by now."""
         os.close(self.far_end)

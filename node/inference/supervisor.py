@@ -1,4 +1,4 @@
-"""The supervisor: starts worker processes, ends one that hangs, gives its job back, and starts another."""
+"""The supervisor: starts worker processes, ends one that hangs, gives its job back, and has another take its post."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from node.catalog import bundled_models
 from node.inference.confinement import Terms, missing_protections
@@ -37,13 +39,31 @@ WORKER_ENVIRONMENT = {
 
 @dataclass
 class _Child:
-    """A worker process, when it started, and how often in a row one died soon after its start."""
+    """A worker process, its post ("" while it stands by), since when, and how often in a row one died there soon."""
 
-    name: str
     process: subprocess.Popen[bytes]
+    orders: IO[bytes]
     pulse: PulseMonitor
-    started: float
+    name: str = ""
+    started: float = 0.0
     early_deaths: int = 0
+
+    def take_post(self, name: str, early_deaths: int) -> None:
+        """Let it load the networks and claim jobs under this name, as soon as it is ready to."""
+        self.name, self.early_deaths, self.started = name, early_deaths, time.monotonic()
+        self.pulse.expect()
+        with suppress(BrokenPipeError), self.orders:  # it may have died by now, which `check` will see
+            self.orders.write(f"{name}\n".encode())
+
+    def end(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        """Forget one that has ended."""
+        self.orders.close()
+        self.pulse.close()
 
 
 class Supervisor:
@@ -58,6 +78,9 @@ class Supervisor:
         self._queue = queue
         self._children: dict[str, _Child] = {}
         self._not_before: dict[str, float] = {}
+        self._wants_spare = settings.workers.spare
+        self._spare: _Child | None = None
+        self._no_spare_before = 0.0
 
     def start(self) -> None:
         """Take back what workers of an earlier run held, then start every worker."""
@@ -66,10 +89,10 @@ class Supervisor:
             for what in missing_protections():
                 logger.warning("workers are not confined", extra={"fields": {"missing": what}})
         for name in self._names:
-            self._children[name] = self._spawn(name)
+            self._fill_post(name)
 
     def check(self) -> None:
-        """Give back the jobs of workers that died or hang, and start them again, at growing intervals."""
+        """Give back the jobs of workers that died or hang, and fill their posts again, at growing intervals."""
         for name, child in list(self._children.items()):
             code = child.process.poll()
             if code is None:
@@ -78,20 +101,22 @@ class Supervisor:
                 self._bury(child, code)
             elif time.monotonic() >= self._not_before[name]:
                 del self._not_before[name]
-                self._children[name] = self._spawn(name, child.early_deaths)
+                self._fill_post(name, child.early_deaths)
+        if self._wants_spare:
+            self._keep_spare()
 
     def stop(self, timeout_seconds: float) -> None:
         """Let each worker finish its job, and end those that take longer than `timeout_seconds`."""
-        for child in self._children.values():
+        children = [*self._children.values(), *filter(None, [self._spare])]
+        for child in children:
             child.process.terminate()
         deadline = time.monotonic() + timeout_seconds
-        for child in self._children.values():
+        for child in children:
             try:
                 child.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
-            child.pulse.close()
+                child.end()
+            child.close()
         self._queue.interrupt()
 
     def _end_if_silent(self, child: _Child) -> None:
@@ -100,31 +125,47 @@ class Supervisor:
         longest = self._longest_silence_seconds if child.pulse.has_beaten else LONGEST_START_SECONDS
         if silent > longest:
             logger.error("worker hangs", extra={"fields": {"worker": child.name, "silent_s": round(silent, 1)}})
-            child.process.kill()
-            child.process.wait()
+            child.end()
 
     def _bury(self, child: _Child, code: int) -> None:
-        child.pulse.close()
-        is_early = code != FENCED_EXIT and time.monotonic() - child.started < STEADY_SECONDS
+        child.close()
+        released = self._queue.release(child.name, _describe_end(code))
+        is_own_fault = not released and code != FENCED_EXIT
+        is_early = is_own_fault and time.monotonic() - child.started < STEADY_SECONDS
         child.early_deaths = child.early_deaths + 1 if is_early else 1
         pause = 0.0 if child.early_deaths == 1 else min(2.0 ** (child.early_deaths - 2), LONGEST_PAUSE_SECONDS)
         self._not_before[child.name] = time.monotonic() + pause
-        released = self._queue.release(child.name, _describe_end(code))
         fields = {"worker": child.name, "exit_code": code, "jobs_released": released, "restart_in_s": pause}
         logger.error("worker died", extra={"fields": fields})
 
-    def _spawn(self, name: str, early_deaths: int = 0) -> _Child:
-        """Start a worker by module name, so that nothing of this process's memory is shared."""
+    def _fill_post(self, name: str, early_deaths: int = 0) -> None:
+        """Give a post to the worker that stands by, or to a new one."""
+        child, self._spare = self._spare or self._spawn(), None
+        child.take_post(name, early_deaths)
+        self._children[name] = child
+        logger.info("worker takes its post", extra={"fields": {"worker": name, "pid": child.process.pid}})
+
+    def _keep_spare(self) -> None:
+        """Have one more worker stand by once all others work: what takes most of a start is then behind it."""
+        if self._spare is not None and self._spare.process.poll() is not None:
+            logger.warning("spare worker died", extra={"fields": {"exit_code": self._spare.process.returncode}})
+            self._spare.close()
+            self._spare, self._no_spare_before = None, time.monotonic() + LONGEST_PAUSE_SECONDS
+        is_due = self._spare is None and time.monotonic() >= self._no_spare_before
+        if is_due and all(child.pulse.has_beaten for child in self._children.values()):
+            self._spare = self._spawn()
+
+    def _spawn(self) -> _Child:
+        """Start a worker by module name, so that nothing of this process's memory is shared; it stands by."""
         pulse = PulseMonitor()
         # -P: the folder the node was started in is none of the worker's business.
         command = [sys.executable, "-P", "-m", "node.inference.confinement", self._terms.to_json()]
-        command += [str(self._config), name, str(os.getpid()), str(pulse.far_end)]
+        command += [str(self._config), str(os.getpid()), str(pulse.far_end)]
         environment = os.environ | WORKER_ENVIRONMENT
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, env=environment, pass_fds=(pulse.far_end,)
-        )
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, pass_fds=(pulse.far_end,))
         pulse.listen()
-        return _Child(name, process, pulse, time.monotonic(), early_deaths)
+        assert process.stdin is not None
+        return _Child(process, process.stdin, pulse)
 
 
 def worker_terms(config: Path, settings: Settings) -> Terms:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -148,8 +149,8 @@ def _note_lost(claim: Claim, lost: LeaseLost) -> None:
     logger.warning("lease lost", extra={"fields": {"job": claim.job_id, "reason": str(lost)}})
 
 
-def main(config: Path, name: str, node_pid: int, pulse: int) -> None:
-    """Build this process's own parts from the same settings as the node's, and work."""
+def main(config: Path, node_pid: int, pulse: int) -> None:
+    """Build this process's own parts from the same settings as the node's, and work once the node names its post."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the node too, which then ends its workers
     settings = load_settings(config)
     configure_logs()
@@ -162,6 +163,9 @@ def main(config: Path, name: str, node_pid: int, pulse: int) -> None:
     queue = JobQueue(database, clock, lease_seconds, attempts, wants=_wants(settings))
     station = Station(settings.node.ae_title, most_samples_of(settings.workers), settings.workers.doubt_identity)
     execution = Execution(database, archive, catalog, queue, station)
+    name = sys.stdin.readline().strip()
+    if not name:
+        return  # the node is gone, or has no post for it
     worker = Worker(Post(name, node_pid, Pulse(pulse)), limits_of(settings.workers, catalog), queue, execution)
     for model in sorted({rule.model for rule in settings.enabled_rules}):
         execution.warm_up(model)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from node.clock import Clock
@@ -119,6 +119,7 @@ def requeue_job(session: Session, clock: Clock, job: Job) -> None:
     """
     job.move(JobState.QUEUED)
     job.reason, job.attempts, job.interruptions, job.finished_at = "", 0, 0, None
+    job.lease_until_seconds = 0.0
     job.virtual_time = take_turn(session, job.sender)
     record_event(session, clock.now(), EventName.JOB_QUEUED, job, model=job.model)
 
@@ -159,7 +160,7 @@ class JobQueue:
             job = session.scalar(
                 select(Job)
                 .join(Job.study)
-                .where(Job.state == JobState.QUEUED, Study.state.not_in(STOPPED))
+                .where(Job.state == JobState.QUEUED, Study.state.not_in(STOPPED), self._has_rested())
                 .order_by(Job.priority, Job.virtual_time, Job.id)
                 .limit(1)
             )
@@ -226,11 +227,16 @@ class JobQueue:
             self._fail(session, _owned(session, claim), reason)
 
     def release(self, worker: str, how: str) -> int:
-        """Take the running jobs from a worker known to have died in this way; return how many."""
+        """Take the running jobs from a worker known to have died in this way; return how many.
+
+        Each rests for the time of a lease before it is claimed again, as it may kill the next worker too: by then
+        another stands by, and the jobs of others do not wait for one to start.
+        """
         with self._database.writing() as session:
             jobs = session.scalars(select(Job).where(Job.state == JobState.RUNNING, Job.worker == worker)).all()
             for job in jobs:
                 self._fail(session, job, f"worker {worker} died ({how})")
+                self._extend(job)
             return len(jobs)
 
     def interrupt(self) -> int:
@@ -281,7 +287,7 @@ class JobQueue:
         else:
             job.move(JobState.QUEUED)
             job.attempts -= 1
-            job.reason, job.token = "the node went down", ""
+            job.reason, job.token, job.lease_until_seconds = "the node went down", "", 0.0
             self._event(session, EventName.JOB_INTERRUPTED, job, interruptions=job.interruptions)
         derive_progress(session, job.study)
 
@@ -289,6 +295,7 @@ class JobQueue:
         """Put a job that failed behind what its sender has queued since, so that it keeps nobody waiting."""
         if job.attempts < self._attempts:
             job.move(JobState.QUEUED)
+            job.lease_until_seconds = 0.0
             job.reason, job.token = reason, ""
             job.virtual_time = take_turn(session, job.sender)
             self._event(session, EventName.JOB_ATTEMPT_FAILED, job, attempt=job.attempts)
@@ -317,7 +324,13 @@ class JobQueue:
         job.finished_at = self._clock.now()
         session.flush()
 
+    def _has_rested(self) -> ColumnElement[bool]:
+        """Select what a worker did not die of just now; in another boot everything has rested."""
+        is_over = Job.lease_until_seconds <= self._clock.boot_seconds()
+        return or_(is_over, Job.lease_boot_id != self._clock.boot_id)
+
     def _extend(self, job: Job) -> None:
+        """Let a running job be its worker's, or a waiting one rest, for the time of a lease from now."""
         job.lease_boot_id = self._clock.boot_id
         job.lease_until_seconds = self._clock.boot_seconds() + self._lease_seconds
 

@@ -127,6 +127,7 @@ def test_a_job_whose_worker_dies_three_times_has_failed_and_asks_for_attention(s
     for _ in range(3):
         claimed(side)
         assert side.queue.release("worker-1", "SIGKILL") == 1
+        side.clock.pass_seconds(30)
     assert side.queue.claim("worker-1") is None
     assert the_job(side).state is JobState.FAILED
     assert "worker worker-1 died (SIGKILL) (attempt 3, the last)" in the_job(side).reason
@@ -172,6 +173,26 @@ def test_what_needs_a_person_is_an_error_in_the_log(side: Gathering, caplog: pyt
         side.queue.fail(claimed(side), "it broke")
     levels = {record.getMessage(): record.levelname for record in caplog.records}
     assert (levels["job attempt failed"], levels["job failed"]) == ("INFO", "ERROR")
+
+
+def test_a_job_whose_worker_died_rests_for_the_time_of_a_lease_and_lets_others_go_first(side: Gathering) -> None:
+    claimed(side)
+    side.queue.release("worker-1", "SIGKILL")
+    assert side.queue.claim("worker-1") is None
+    side.bring(received(2))
+    side.complete()
+    assert claimed(side).job_id == 2
+    side.clock.pass_seconds(27.9)
+    assert side.queue.claim("worker-1") is None
+    side.clock.pass_seconds(0.2)
+    assert claimed(side).job_id == 1
+
+
+def test_a_job_that_rests_after_a_death_is_taken_at_once_when_the_machine_starts_again(side: Gathering) -> None:
+    claimed(side)
+    side.queue.release("worker-1", "SIGKILL")
+    side.clock.reboot()
+    assert claimed(side).job_id == 1
 
 
 def test_the_death_of_one_worker_takes_no_job_from_another(side: Gathering) -> None:

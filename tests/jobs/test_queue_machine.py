@@ -41,6 +41,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue = JobQueue(self.database, self.clock, LEASE_SECONDS, ATTEMPTS)
         self.orders = 0
         self.finished: set[int] = set()
+        self.rests_until: dict[int, float] = {}
 
     def teardown(self) -> None:
         self.database.close()
@@ -56,12 +57,13 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(target=claims, worker=st.sampled_from(("w1", "w2")))
     def claim(self, worker: str) -> Claim | None:
-        waiting = self.jobs(JobState.QUEUED)
+        queued = self.jobs(JobState.QUEUED)
+        waiting = [job for job in queued if self.rests_until.get(job.id, 0.0) <= self.clock.boot_seconds()]
         claim = self.queue.claim(worker)
         assert not [job for job in self.jobs(JobState.RUNNING) if self.is_lapsed(job)]
         if claim is None:
             assert not waiting
-        elif waiting and not self.recovered(waiting, claim):
+        elif not self.recovered(queued, claim):
             assert min((job.priority, job.virtual_time, job.id) for job in waiting)[2] == claim.job_id
         return claim
 
@@ -88,8 +90,10 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(worker=st.sampled_from(("w1", "w2")))
     def worker_dies(self, worker: str) -> None:
-        self.queue.release(worker, "SIGKILL")
+        held = {job.id for job in self.jobs(JobState.RUNNING) if job.worker == worker}
+        assert self.queue.release(worker, "SIGKILL") == len(held)
         assert not [job for job in self.jobs(JobState.RUNNING) if job.worker == worker]
+        self.rests_until |= dict.fromkeys(held, self.clock.boot_seconds() + LEASE_SECONDS)
 
     @rule()
     def node_goes_down(self) -> None:
@@ -107,6 +111,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule()
     def machine_reboots(self) -> None:
         self.clock.reboot()
+        self.rests_until.clear()
 
     @rule(number=st.integers(1, 5))
     def person_cancels(self, number: int) -> None:
@@ -122,6 +127,7 @@ class QueueMachine(RuleBasedStateMachine):
             job = session.get(Job, number)
             if job is not None and job.state in {JobState.FAILED, JobState.REFUSED}:
                 requeue_job(session, self.clock, job)
+                self.rests_until.pop(number, None)
                 derive_progress(session, job.study)
 
     @invariant()
@@ -160,9 +166,9 @@ class QueueMachine(RuleBasedStateMachine):
     def is_lapsed(self, job: Job) -> bool:
         return job.lease_boot_id != self.clock.boot_id or job.lease_until_seconds < self.clock.boot_seconds()
 
-    def recovered(self, waiting: list[Job], claim: Claim) -> bool:
+    def recovered(self, queued: list[Job], claim: Claim) -> bool:
         """Tell whether a claim also gave up leases, which changes what waits."""
-        return len(self.jobs(JobState.QUEUED)) != len(waiting) - 1 or claim.job_id not in {job.id for job in waiting}
+        return len(self.jobs(JobState.QUEUED)) != len(queued) - 1 or claim.job_id not in {job.id for job in queued}
 
     def as_owner(self, claim: Claim, act: Callable[[], object]) -> bool:
         """Act on a claim; that it is refused exactly to those who own it no more is the fence's promise."""

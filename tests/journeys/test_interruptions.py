@@ -8,12 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from builders import chest_dx, shaded_picture, write
 from pydicom.dataset import Dataset
-from served import ServedNode, are_gone, failing_model, hanging_model, until
+from served import SPARE, ServedNode, are_gone, failing_model, hanging_model, until
 
 from node.demo.pacs import SmallPacs
 from node.demo.phantoms import draw_phantom
@@ -32,7 +33,7 @@ def chest() -> Dataset:
     return chest_dx(draw_phantom(1).picture, bits=12)
 
 
-def node_with(folder: Path, pacs: SmallPacs, settings: str = "", **facts: str) -> ServedNode:
+def node_with(folder: Path, pacs: SmallPacs, settings: str = "", **facts: Any) -> ServedNode:
     home = folder / "node"
     home.mkdir()
     return ServedNode(home, pacs, settings, **facts)
@@ -44,21 +45,26 @@ def assert_one_set_of_results(node: ServedNode, chest: Dataset) -> None:
     assert {dataset.PatientID for dataset in node.returned()} == {chest.PatientID}
 
 
-def test_a_worker_killed_in_the_middle_of_a_job_costs_one_attempt(
+def test_a_worker_killed_in_the_middle_of_a_job_costs_one_attempt_and_the_spare_takes_its_post(
     tmp_path: Path, pacs: SmallPacs, chest: Dataset
 ) -> None:
     model = hanging_model(tmp_path)
-    node = node_with(tmp_path, pacs, f'[node]\nmodels = ["{model.parent}"]\n', model="chest_dx_hanging")
+    settings = f'[node]\nmodels = ["{model.parent}"]\n[workers]\nlease_seconds = 5.0\n'
+    node = node_with(tmp_path, pacs, settings, model="chest_dx_hanging", environment={SPARE: "true"})
     node.start()
     try:
+        (worker,) = node.workers()
         node.send(write(chest, tmp_path / "sent"))
         until((model / "begun").exists, node.folder / "node.log")
+        until(lambda: len(node.workers()) > 1, node.folder / "node.log")
+        (spare,) = {*node.workers()} - {worker}
         (model / "hang").unlink()
-        (worker,) = node.workers()
         os.kill(worker, signal.SIGKILL)
         detail = node.finished(chest)
     finally:
         node.stop()
+    assert are_gone([worker, spare])
+    assert f"worker takes its post worker=worker-1 pid={spare}" in node.log
     assert detail.study.state == "done"
     assert [job.attempts for job in detail.jobs] == [2]
     assert_one_set_of_results(node, chest)
@@ -68,7 +74,7 @@ def test_a_worker_that_is_stopped_in_a_job_or_between_two_is_replaced(
     tmp_path: Path, pacs: SmallPacs, chest: Dataset
 ) -> None:
     model = hanging_model(tmp_path)
-    settings = f'[node]\nmodels = ["{model.parent}"]\n[workers]\nlease_seconds = 1.5\n'
+    settings = f'[node]\nmodels = ["{model.parent}"]\n[workers]\nlease_seconds = 5.0\n'
     other = chest_dx(draw_phantom(2).picture, bits=12, patient_id="OTHER")
     node = node_with(tmp_path, pacs, settings, model="chest_dx_hanging")
     node.start()
@@ -98,7 +104,8 @@ def test_a_study_that_kills_its_worker_each_time_is_given_up_and_the_others_go_o
     black = np.full((61, 47), 0, np.uint8)
     black[30, 20] = 255
     poison = chest_dx(black, patient_id="POISON")
-    node = node_with(tmp_path, pacs, f'[node]\nmodels = ["{model.parent}"]\n', model="chest_dx_failing")
+    settings = f'[node]\nmodels = ["{model.parent}"]\n[workers]\nlease_seconds = 5.0\n'
+    node = node_with(tmp_path, pacs, settings, model="chest_dx_failing")
     node.start()
     try:
         node.send(write(poison, tmp_path / "sent"))

@@ -11,7 +11,7 @@ from statistics import median, quantiles
 
 import pytest
 from pydicom.dataset import Dataset
-from served import ServedNode
+from served import SPARE, ServedNode, until
 from site_model import NAME, write_site_model
 from sqlalchemy import func, select
 from volumes import mr_study
@@ -66,11 +66,12 @@ def live(folder: Path, poison_at: int | None) -> Life:
     with (model / "preprocess.py").open("a") as code:
         code.write(DEADLY)
     with SmallPacs(folder / "pacs", "PACS") as pacs:
-        node = ServedNode(home, pacs, f'[node]\nmodels = ["{model.parent}"]\n')
+        node = ServedNode(home, pacs, f'[node]\nmodels = ["{model.parent}"]\n', environment={SPARE: "true"})
         (home / "routes.toml").write_text(RULES)
         node.start()
         database = Database(home / "radnode-data" / "radnode.db")
         try:
+            until(lambda: len(node.workers()) > 1, home / "node.log")  # the worker is ready, and another stands by
             send_all(node, database, [write_all(study, folder / "sent") for study in studies(poison_at)])
         finally:
             node.stop()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import signal
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import pytest
-from dcmtk import data_set_bytes
+from dcmtk import data_set_bytes, free_port, wait_for_port
 from faulty import FaultServer, FaultyNode, Pacs, Story, recording_pacs, write_story
 from forgetful_disk import ForgetfulDisk, Survives, everything_survives, nothing_survives, some_survives
 from pydicom import dcmread
@@ -23,10 +26,12 @@ from node.archive.journal import Journal
 from node.clock import SystemClock
 from node.database import Database, Instance, Result
 from node.database.opening import open_whole
+from node.delivery.scu import send_instances
 from node.jobs.queue import JobQueue
 from node.studies.index import InstanceIndex
 from node.studies.reconciliation import Reconciliation
 from node.upkeep.verification import FileState, verify_files
+from node.vocabulary import PeerAddress
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("strace") is None, reason="needs the package strace"),
@@ -184,7 +189,30 @@ def test_power_that_is_lost_takes_nothing_that_was_promised(recording: Recording
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_power_that_is_lost_at_any_of_a_thousand_moments_takes_nothing_that_was_promised(
-    tmp_path: Path, memory: Path
+    tmp_path: Path, memory: Path, note_figures: Callable[..., None]
 ) -> None:
-    recording = record(tmp_path, studies=40)
-    assert lose_power(recording, memory, seed=2, one_in=20) >= MANY_MOMENTS
+    lost = lose_power(record(tmp_path, studies=40), memory, seed=2, one_in=20)
+    note_figures(times_without_power=lost)
+    assert lost >= MANY_MOMENTS
+
+
+@pytest.mark.long
+def test_storescp_loses_everything_it_acknowledged(tmp_path: Path, note_figures: Callable[..., None]) -> None:
+    """What radnode is compared with: dcmtk's receiver flushes nothing, so power that is lost may take all of it."""
+    kept, trace = tmp_path / "kept", tmp_path / "trace"
+    kept.mkdir()
+    sent = [write_story(tmp_path / "sent", number).paths[0] for number in range(5)]
+    port = free_port()
+    command = [*recorded(trace), "storescp", "+B", "+xa", "-od", str(kept), str(port)]
+    with subprocess.Popen(command) as process:
+        wait_for_port(port)
+        answers = list(send_instances("XRAY", PeerAddress("STORESCP", "127.0.0.1", port), sent, 20.0))
+        (receiver,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(receiver), signal.SIGTERM)
+    disk = ForgetfulDisk(PurePosixPath(kept))
+    acknowledged = [message for message in play(trace, disk) if message and message.command == STORE_ANSWER]
+    disk.after_power_loss(tmp_path / "after", nothing_survives)
+    left = len(list((tmp_path / "after").iterdir()))
+    note_figures(acknowledged=len(acknowledged), left=left)
+    assert len(acknowledged) == len(answers) == len(sent)
+    assert left == 0

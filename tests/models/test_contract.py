@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from node.inference.loading import load_part
 from node.vocabulary import Interpretation
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-NAMES = sorted(Catalog([MODELS]).models)
+CATALOG = Catalog([MODELS])
+NAMES = sorted(CATALOG.models)
 MOST_BYTES = 10_000_000
 MAY_REFUSE_AN_ANSWER = {"gate", "map"}
 MOST_BYTES_TOGETHER = 40_000_000
@@ -39,11 +41,13 @@ print(*sorted({"keras", "tensorflow", "highdicom", "pynetdicom", "sqlalchemy"} &
 
 @pytest.fixture(params=NAMES)
 def model(request: pytest.FixtureRequest) -> Model:
-    return Catalog([MODELS])[request.param]
+    return CATALOG[request.param]
 
 
-def fitting(model: Model) -> tuple[PlanarImage | Volume, NDArray[np.float32]]:
+@cache
+def fitting(name: str) -> tuple[PlanarImage | Volume, NDArray[np.float32]]:
     """Return the first specimen that the model does not refuse, and what it prepared of it."""
+    model = CATALOG[name]
     prepare, refusals = load_part(model.folder, "preprocess").prepare, []
     for image in specimens(model):
         try:
@@ -51,6 +55,13 @@ def fitting(model: Model) -> tuple[PlanarImage | Volume, NDArray[np.float32]]:
         except StudyRefused as refusal:
             refusals.append(str(refusal))
     pytest.fail(f"{model.card.name} refused every specimen: {refusals}")
+
+
+@cache
+def shapes_of(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the shapes of what the network takes and of what it answers, of one image."""
+    network = load_part(CATALOG[name].folder, "architecture").build()
+    return network.input_shape[1:], network.output_shape[1:]
 
 
 def values_of(image: PlanarImage | Volume) -> NDArray[np.generic]:
@@ -72,20 +83,18 @@ def test_the_weights_are_those_of_model_toml_and_small_enough_to_commit(model: M
 
 def test_prepare_gives_the_network_what_it_takes_and_leaves_the_image_alone(model: Model) -> None:
     before = [values_of(image).copy() for image in specimens(model)]
-    image, batch = fitting(model)
-    network = load_part(model.folder, "architecture").build()
+    image, batch = fitting(model.card.name)
     assert batch.dtype == np.float32
-    assert batch.shape[1:] == network.input_shape[1:]
+    assert batch.shape[1:] == shapes_of(model.card.name)[0]
     assert np.isfinite(batch).all()
     assert any(np.array_equal(values_of(image), values) for values in before)
 
 
 @pytest.mark.parametrize("answer", [0.0, 1.0])
 def test_interpret_gives_known_outputs_on_the_grid_of_the_image(model: Model, answer: float) -> None:
-    image, batch = fitting(model)
+    image, batch = fitting(model.card.name)
     part = load_part(model.folder, "preprocess")
-    network = load_part(model.folder, "architecture").build()
-    prediction = np.full((len(batch), *network.output_shape[1:]), answer, np.float32)
+    prediction = np.full((len(batch), *shapes_of(model.card.name)[1]), answer, np.float32)
     try:
         interpretation = part.interpret(prediction, image)
     except StudyRefused as refusal:
@@ -158,4 +167,4 @@ def test_every_key_of_model_toml_is_explained(model: Model) -> None:
 
 
 def test_all_weights_together_are_small_enough_to_clone() -> None:
-    assert sum(model.weights.stat().st_size for model in Catalog([MODELS]).models.values()) < MOST_BYTES_TOGETHER
+    assert sum(model.weights.stat().st_size for model in CATALOG.models.values()) < MOST_BYTES_TOGETHER
