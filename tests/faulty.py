@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,11 +60,11 @@ class NodeGone(Exception):
 
 
 class FaultServer:
-    """The process that forks nodes."""
+    """The process that forks nodes; `within` is the command that it runs in, such as a network namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, within: Sequence[str] = ()) -> None:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests")))}
-        command = [sys.executable, str(REPOSITORY / "tests" / "fault_server.py")]
+        command = [*within, sys.executable, str(REPOSITORY / "tests" / "fault_server.py")]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
