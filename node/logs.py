@@ -6,12 +6,13 @@ import json
 import logging
 import os
 import sys
+import time
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TextIO
 
 import pydicom
 
@@ -19,6 +20,13 @@ from node.errors import RadnodeError
 
 # A variable and no setting: the log is configured before settings are read, and workers inherit it.
 LOG_FORMAT_VARIABLE = "RADNODE_LOG_FORMAT"
+
+
+# A burst, and what may follow it: an attack of some minutes fills 10 MiB at most, a busy day loses no line.
+BURST_BYTES = 8 << 20
+BYTES_PER_SECOND = 8 << 10
+_RESERVED_BYTES = 1 << 20
+_GAP_BYTES = 64 << 10
 
 
 class LogFormat(StrEnum):
@@ -48,13 +56,50 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(head | _fields(record) | tail, default=str)
 
 
+class RationedHandler(logging.StreamHandler[TextIO]):
+    """Writes lines while its ration lasts; the last eighth of it is for warnings and errors.
+
+    What is left out is counted, and the count is told once there is room again.
+    """
+
+    def __init__(self, stream: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Begin with a full ration."""
+        super().__init__(stream)
+        self._monotonic = monotonic
+        self._filled_at = monotonic()
+        self._left_bytes = float(BURST_BYTES)
+        self._left_out = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, or count it as left out."""
+        now = self._monotonic()
+        self._left_bytes = min(BURST_BYTES, self._left_bytes + (now - self._filled_at) * BYTES_PER_SECOND)
+        self._filled_at = now
+        cost = len(self.format(record)) + 1
+        if self._left_bytes - cost < self._kept_back(record):
+            self._left_out += 1
+            return
+        self._left_bytes -= cost
+        if self._left_out:
+            told = {"msg": "log lines left out", "levelname": "WARNING", "fields": {"lines": self._left_out}}
+            self._left_out = 0
+            super().emit(logging.makeLogRecord(told))
+        super().emit(record)
+
+    def _kept_back(self, record: logging.LogRecord) -> int:
+        """Return how much of the ration this record may not touch; after a gap a little more, so that gaps are few."""
+        if record.levelno >= logging.WARNING:
+            return 0
+        return _RESERVED_BYTES + (_GAP_BYTES if self._left_out else 0)
+
+
 def configure_logs(level: int = logging.INFO, environment: Mapping[str, str] = os.environ) -> None:
     """Send radnode's log lines to standard error; what quotes data sets is silenced in this process.
 
     RADNODE_LOG_FORMAT in the environment chooses between lines and JSON. pydicom and pynetdicom
     quote the values they find fault with, as warnings and as log lines; those may be a patient's.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = RationedHandler(sys.stderr)
     wants_json = environment.get(LOG_FORMAT_VARIABLE) == LogFormat.JSON
     handler.setFormatter(JsonFormatter() if wants_json else LineFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

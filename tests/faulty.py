@@ -63,12 +63,11 @@ class NodeGone(Exception):
 
 
 class FaultServer:
-    """The process that forks nodes."""
+    """The process that forks nodes; `within` is the command that it runs in, such as strace or a network namespace."""
 
-    def __init__(self, *recorder: str) -> None:
-        """Start it, under a program that records what it does, if one is given."""
+    def __init__(self, *within: str) -> None:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests")))}
-        command = [*recorder, sys.executable, str(REPOSITORY / "tests" / "fault_server.py")]
+        command = [*within, sys.executable, str(REPOSITORY / "tests" / "fault_server.py")]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )

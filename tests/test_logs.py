@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from node.errors import StudyRefused
-from node.logs import JsonFormatter, LineFormatter, log_failure
+from node.logs import BURST_BYTES, JsonFormatter, LineFormatter, RationedHandler, log_failure
 
 LEAKY = """
 import warnings, logging
@@ -77,3 +79,38 @@ def test_other_libraries_do_not_speak_of_what_they_read() -> None:
     answer = subprocess.run([sys.executable, "-c", LEAKY], capture_output=True, text=True, check=True)
     assert "an event" in answer.stderr
     assert "SECRET" not in answer.stderr + answer.stdout
+
+
+def said(text: str, level: int) -> logging.LogRecord:
+    named = logging.getLevelName(level)
+    return logging.makeLogRecord({"msg": text, "levelno": level, "levelname": named, "created": 0.0})
+
+
+def test_no_attack_fills_the_log_and_an_error_is_still_told(tmp_path: Path) -> None:
+    now = [0.0]
+    log = tmp_path / "node.log"
+    with log.open("w") as stream:
+        handler = RationedHandler(stream, lambda: now[0])
+        handler.setFormatter(LineFormatter())
+        for _ in range(5000):
+            handler.emit(said("instance kept " + "x" * 4000, logging.INFO))
+            now[0] += 120 / 5000
+        handler.emit(said("job failed", logging.ERROR))
+    assert 7 << 20 < log.stat().st_size < 10 << 20
+    lines = log.read_text().splitlines()
+    assert lines[-1].endswith("error job failed")
+    (told,) = [line for line in lines[-2:] if "log lines left out" in line]
+    assert int(told.rpartition("=")[2]) + sum("instance kept" in line for line in lines) <= 5000
+
+
+def test_what_was_left_out_is_counted_once_there_is_room() -> None:
+    now = [0.0]
+    stream = io.StringIO()
+    handler = RationedHandler(stream, lambda: now[0])
+    for _ in range(12):
+        handler.emit(said("x" * (1 << 20), logging.INFO))
+    assert len(stream.getvalue()) < BURST_BYTES
+    assert "left out" not in stream.getvalue()
+    now[0] += 3600
+    handler.emit(said("later", logging.INFO))
+    assert stream.getvalue().endswith("log lines left out\nlater\n")

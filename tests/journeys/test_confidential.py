@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from builders import chest_dx, shaded_picture, write
+from certificates import Certificate, issue, make_authority, needs_openssl
+from dcmtk import free_port
 from pydicom.dataset import Dataset
 from served import ServedNode, until
 
@@ -29,6 +31,7 @@ class Visit:
     node: ServedNode
     answers: list[int | None]
     commands: str
+    ours: Certificate
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +40,18 @@ def visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
     home = folder / "node"
     home.mkdir()
     with SmallPacs(folder / "pacs", "PACS") as pacs:
-        node = ServedNode(home, pacs)
+        ours = issue(make_authority(folder), "radnode")
+        tls = f'[tls]\nport = {free_port()}\ncertificate = "{ours.file}"\nkey = "{ours.key}"\n'
+        node = ServedNode(home, pacs, tls)
+        with (home / "peers.toml").open("a") as peers:
+            peers.write(f'[peer.SAFE]\nae_title = "SAFE"\nhost = "127.0.0.1"\nport = {free_port()}\n')
+            peers.write(f'[peer.SAFE.tls]\nfingerprints = ["{ours.fingerprint}"]\n')
         node.start()
         try:
             good = named(chest_dx(draw_phantom(1).picture, bits=12))
             answers = send(node, *troubles(good, folder))
             until(lambda: node.study(good).study.state in {"done", "held", "attention"}, home / "node.log")
-            yield Visit(node, answers, command_lines(node))
+            yield Visit(node, answers, command_lines(node), ours)
         finally:
             node.stop()
 
@@ -91,6 +99,18 @@ def test_no_token_of_the_patient_is_in_the_log_or_in_a_command_line(visit: Visit
     for token in TOKENS:
         assert token not in log
         assert token not in visit.commands
+
+
+@needs_openssl
+def test_nothing_of_a_private_key_is_in_the_log_in_a_command_line_or_in_what_is_kept(visit: Visit) -> None:
+    secret = visit.ours.key.read_text().splitlines()[1:-1]
+    data = visit.node.folder / "radnode-data"
+    kept = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
+    assert len(secret) > 1
+    for line in secret:
+        assert line not in visit.node.log
+        assert line not in visit.commands
+        assert line.encode() not in kept
 
 
 def test_the_audit_trail_does_name_the_patient_and_who_sent(visit: Visit) -> None:
