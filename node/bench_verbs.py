@@ -74,18 +74,19 @@ def _run(
     from node.bench.page import write_page
     from node.bench.plots import draw_report
     from node.bench.run import Wish, choose_benchmarks, run_benchmarks
-    from node.bench.show import print_report, write_json
+    from node.bench.show import print_outcome, write_json
     from node.delivery.folder import find_instances
 
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     wish = Wish(quick, rounds or (1 if quick else ROUNDS), find_instances(data) if data else (), folder)
-    report = run_benchmarks(choose_benchmarks(names), wish, SystemClock(), lambda step: click.echo(step, err=True))
-    print_report(report)
-    if files["json_file"]:
-        write_json(report, files["json_file"])
-    plots = draw_report(report, files["plots"]) if files["plots"] else {}
-    if files["page"]:
-        write_page(report, files["page"], plots)
+    chosen = choose_benchmarks(names)
+    for report in run_benchmarks(chosen, wish, SystemClock(), lambda step: click.echo(step, err=True)):
+        print_outcome(report.outcomes[-1])
+        if files["json_file"]:
+            write_json(report, files["json_file"])
+        plots = draw_report(report, files["plots"]) if files["plots"] else {}
+        if files["page"]:
+            write_page(report, files["page"], plots)
 
 
 _add_verb("receive", "Compare receiving with storescp, Orthanc and pynetdicom as documented.", ["receive"])

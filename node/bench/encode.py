@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from node.bench.comparison import OURS, Task
 from node.bench.material import Material, copied, made_up_ct
@@ -17,6 +17,8 @@ WAYS = {
     OURS: "node.bench.encode_ways:with_radnode",
     "highdicom as documented": "node.bench.encode_ways:with_highdicom",
 }
+DCMQI = "dcmqi itkimage2segimage"
+DCMQI_WAYS = {DCMQI: "node.bench.dcmqi_ways:with_dcmqi"}
 STUDY_WAYS = {
     OURS: "node.bench.encode_ways:study_with_radnode",
     "pydicom and highdicom as documented, SEG alone": "node.bench.encode_ways:study_with_highdicom",
@@ -28,18 +30,25 @@ def encode_tasks(plan: Plan) -> Iterator[Task]:
     slices, side = (QUICK_SLICES, QUICK_SIDE) if plan.is_quick else (SLICES, SIDE)
     series = Material(plan.folder / "series", copied(plan.real) if plan.real else made_up_ct(slices, side), 1)
     for ways, title in (
-        (WAYS, f"five masks on {series.described} to a BINARY SEG"),
+        (WAYS | (DCMQI_WAYS if _dcmqi_version() else {}), f"five masks on {series.described} to a BINARY SEG"),
         (STUDY_WAYS, f"{series.described} and five masks to results on disk"),
     ):
         started = performers(ways, (str(plan.folder),), plan.folder / f"logs of {title}", plan.stack)
         yield Task(title, 1, "studies", {name: performer.perform for name, performer in started.items()})
 
 
+def _dcmqi_version() -> str:
+    try:
+        return version("dcmqi")
+    except PackageNotFoundError:
+        return ""
+
+
 ENCODE = Benchmark(
     "encode",
-    "Masks in memory to a Part 10 file in memory; and a series from disk with masks to all results on disk, which the "
-    "node makes durable, its reports included. Where the pixel checksums are equal, so are the pixel data, byte for "
-    "byte, once the frames are put in the same order.",
-    lambda: {OURS: version("radnode"), "highdicom": version("highdicom")},
+    "Masks in memory to a Part 10 file in memory; dcmqi is a program that reads masks and headers from files. Then a "
+    "series from disk with masks to all results on disk, which the node makes durable, its reports included. Where the "
+    "pixel checksums are equal, so are the pixel data, byte for byte, once the frames are put in the same order.",
+    lambda: {OURS: version("radnode"), "highdicom": version("highdicom"), DCMQI: _dcmqi_version()},
     encode_tasks,
 )

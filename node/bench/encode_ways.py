@@ -42,14 +42,14 @@ STRUCTURES = {
 
 def with_radnode(folder: str) -> Performance:
     """Encode as a worker does."""
-    datasets, volume = _read(folder)
+    datasets, volume = read_series(folder)
     request = _request(datasets, volume, _findings(make_masks(volume.voxels.shape)))
     return _performance(lambda: encode_volume_segmentation(request))
 
 
 def with_highdicom(folder: str) -> Performance:
     """Encode as highdicom's documentation shows it, from one array of (slices, rows, columns, segments)."""
-    datasets, volume = _read(folder)
+    datasets, volume = read_series(folder)
     ordered = sorted(datasets, key=_height)
     masks = make_masks(volume.voxels.shape)
     pixels = np.stack(list(masks.values()), axis=-1).astype(np.uint8)
@@ -58,11 +58,11 @@ def with_highdicom(folder: str) -> Performance:
 
 def study_with_radnode(folder: str) -> Performance:
     """Do all that a worker does with a series but run a network: read it, encode all results, keep them durably."""
-    findings = _findings(make_masks(_read(folder)[1].voxels.shape))
+    findings = _findings(make_masks(read_series(folder)[1].voxels.shape))
     archive = Archive(Path(folder))
 
     def perform() -> list[bytes]:
-        request = _request(*_read(folder), findings)
+        request = _request(*read_series(folder), findings)
         encoded = [result.encoded for result in encode_results(request)]
         for content in encoded:
             archive.store_result(content)
@@ -73,7 +73,7 @@ def study_with_radnode(folder: str) -> Performance:
 
 def study_with_highdicom(folder: str) -> Performance:
     """Do the least that a script does: pixel arrays in HU as float64, highdicom's SEG alone, written to a file."""
-    masks = make_masks(_read(folder)[1].voxels.shape)
+    masks = make_masks(read_series(folder)[1].voxels.shape)
     target = Path(folder) / "highdicom.dcm"
 
     def perform() -> list[bytes]:
@@ -100,7 +100,8 @@ def _ellipsoid(shape: tuple[int, ...], centre: Sequence[float], half: Sequence[f
     return inside
 
 
-def _read(folder: str) -> tuple[list[Dataset], Volume]:
+def read_series(folder: str) -> tuple[list[Dataset], Volume]:
+    """Return the instances below the folder, and the volume they form."""
     archive = Archive(Path(folder))
     datasets = [archive.read(str(path.relative_to(folder))) for path in _files(folder)]
     return datasets, read_volume(datasets)
@@ -183,10 +184,11 @@ def _performance(encode: Callable[[], Dataset]) -> Performance:
         encode().save_as(file, enforce_file_format=True)
         return file.getvalue()
 
-    return Performance(perform, _facts)
+    return Performance(perform, segmentation_facts)
 
 
-def _facts(file: bytes) -> Facts:
+def segmentation_facts(file: bytes) -> Facts:
+    """Return frames, sizes and the checksum of the pixels of a SEG."""
     encoded = dcmread(BytesIO(file))
     return {
         "frames": int(encoded.NumberOfFrames),

@@ -42,18 +42,18 @@ def _section(report: Report, outcome: Outcome, links: Mapping[str, Path]) -> Ite
     yield from (f"- {name} {version}" for name, version in outcome.versions.items())
     yield from (f"- {name}: not found" for name in outcome.missing)
     yield ""
-    yield from _circumstances(report)
+    yield from _circumstances(report, outcome)
     for comparison in outcome.comparisons:
         yield from _table(comparison)
         if comparison.title in links:
             yield f"![{comparison.title}]({links[comparison.title].as_posix()})\n"
 
 
-def _circumstances(report: Report) -> Iterator[str]:
+def _circumstances(report: Report, outcome: Outcome) -> Iterator[str]:
     """Say where, when and how the figures came about, and what they are worth."""
-    machine = report.machine
+    machine = outcome.machine
     yield (
-        f"Measured on {report.made_at:%Y-%m-%d %H:%M} UTC: {machine.processor}, {machine.cores} cores, "
+        f"Measured on {outcome.made_at:%Y-%m-%d %H:%M} UTC: {machine.processor}, {machine.cores} cores, "
         f"{machine.memory_gib} GiB, {machine.system}, {machine.disk}, Python {machine.python}; load before the run "
         f"{machine.load}; {report.rounds} interleaved rounds{', after one not counted' if report.rounds > 1 else ''}. "
         f"Ratios are medians over the rounds with their range, and parity below {PARITY} either way. CPU seconds and "

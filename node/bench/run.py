@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,10 +37,12 @@ class Wish:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one benchmark; `missing` took no part because they are not installed."""
+    """What came of one benchmark, when and on which machine; `missing` took no part, for they are not installed."""
 
     name: str
     about: str
+    made_at: datetime
+    machine: Machine
     versions: dict[str, str]
     missing: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
@@ -48,10 +50,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of a run, on which machine and when."""
+    """What came of a run so far."""
 
-    made_at: datetime
-    machine: Machine
     is_quick: bool
     rounds: int
     outcomes: tuple[Outcome, ...]
@@ -62,20 +62,25 @@ def choose_benchmarks(names: Sequence[str]) -> list[Benchmark]:
     return [benchmark for benchmark in BENCHMARKS if benchmark.name in names]
 
 
-def run_benchmarks(benchmarks: Sequence[Benchmark], wish: Wish, clock: Clock, tell: Tell) -> Report:
-    """Run them in a temporary folder, where they listen on a network of our own; raises BenchFailed."""
+def run_benchmarks(benchmarks: Sequence[Benchmark], wish: Wish, clock: Clock, tell: Tell) -> Iterator[Report]:
+    """Run them, those that listen on a network of our own, and yield what has come of them after each.
+
+    Their files lie in a temporary folder. Raises BenchFailed.
+    """
     if any(benchmark.has_listeners for benchmark in benchmarks) and not leave_network():
         raise BenchFailed(
             "no right to make a network of our own, and the peers listen on every address; run it as root, or with "
             "`unshare --map-root-user --net` before the command"
         )
     with tempfile.TemporaryDirectory(prefix="radnode-bench-", dir=wish.folder) as name:
-        machine = describe_machine(Path(name))
-        outcomes = tuple(_run(benchmark, wish, Path(name), tell) for benchmark in benchmarks)
-    return Report(clock.now(), machine, wish.is_quick, wish.rounds, outcomes)
+        outcomes: tuple[Outcome, ...] = ()
+        for benchmark in benchmarks:
+            outcomes += (_run(benchmark, wish, Path(name), clock, tell),)
+            yield Report(wish.is_quick, wish.rounds, outcomes)
 
 
-def _run(benchmark: Benchmark, wish: Wish, folder: Path, tell: Tell) -> Outcome:
+def _run(benchmark: Benchmark, wish: Wish, folder: Path, clock: Clock, tell: Tell) -> Outcome:
+    made_at, machine = clock.now(), describe_machine(folder)
     participants = benchmark.participants()
     missing = tuple(name for name, found in participants.items() if not found)
     for name in missing:
@@ -84,4 +89,4 @@ def _run(benchmark: Benchmark, wish: Wish, folder: Path, tell: Tell) -> Outcome:
         plan = Plan(wish.is_quick, wish.real, folder / benchmark.name, stack, tell)
         comparisons = tuple(compare(task, wish.rounds, tell) for task in benchmark.tasks(plan))
     versions = {name: found for name, found in participants.items() if found}
-    return Outcome(benchmark.name, benchmark.about, versions, missing, comparisons)
+    return Outcome(benchmark.name, benchmark.about, made_at, machine, versions, missing, comparisons)

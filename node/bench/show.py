@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from node.bench.comparison import Comparison, Result
-from node.bench.run import Report
+from node.bench.run import Outcome, Report
 from node.display import print_rows
 
 COLUMNS = ("way", "seconds", "rate", "cpu_seconds", "memory_mib", "radnode_is", "facts")
 
 
-def print_report(report: Report) -> None:
-    """Print a table for each comparison, and who was not found."""
-    for outcome in report.outcomes:
-        for comparison in outcome.comparisons:
-            print_rows(comparison.title, rows_of(comparison), COLUMNS, as_json=False)
-            for failure in comparison.failures:
-                print(f"failed: {failure}")
-        for name in outcome.missing:
-            print(f"{outcome.name}: {name} was not found")
+def print_outcome(outcome: Outcome) -> None:
+    """Print a table for each comparison, who failed and who was not found."""
+    for comparison in outcome.comparisons:
+        print_rows(comparison.title, rows_of(comparison), COLUMNS, as_json=False)
+        for failure in comparison.failures:
+            print(f"failed: {failure}")
+    for name in outcome.missing:
+        print(f"{outcome.name}: {name} was not found")
 
 
 def write_json(report: Report, file: Path) -> None:

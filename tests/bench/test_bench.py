@@ -140,7 +140,7 @@ def test_a_performer_that_dies_says_what_it_said(tmp_path: Path) -> None:
 
 def test_a_peer_that_is_not_installed_is_named_and_the_others_are_compared(tmp_path: Path) -> None:
     told: list[str] = []
-    report = run_benchmarks([made_benchmark()], Wish(False, 2, (), tmp_path), SystemClock(), told.append)
+    (report,) = run_benchmarks([made_benchmark()], Wish(False, 2, (), tmp_path), SystemClock(), told.append)
     (outcome,) = report.outcomes
     assert outcome.missing == ("ghost",)
     assert outcome.versions == {"radnode": "1", "peer": "2"}
@@ -149,7 +149,9 @@ def test_a_peer_that_is_not_installed_is_named_and_the_others_are_compared(tmp_p
 
 
 def test_a_benchmark_replaces_its_own_section_of_the_page_and_nothing_else(tmp_path: Path) -> None:
-    report = run_benchmarks([made_benchmark()], Wish(False, 1, (), tmp_path), SystemClock(), lambda _: None)
+    both = [made_benchmark("made"), made_benchmark("other")]
+    reports = list(run_benchmarks(both, Wish(False, 1, (), tmp_path), SystemClock(), lambda _: None))
+    report = reports[0]
     page = tmp_path / "performance.md"
     plots = draw_report(report, tmp_path / "plots")
     write_page(report, page, plots)
@@ -157,8 +159,7 @@ def test_a_benchmark_replaces_its_own_section_of_the_page_and_nothing_else(tmp_p
     page.write_text(f"Before.\n{first}After.\n")
     write_page(report, page, plots)
     assert page.read_text() == f"Before.\n{first}After.\n"
-    other = run_benchmarks([made_benchmark("other")], Wish(False, 1, (), tmp_path), SystemClock(), lambda _: None)
-    write_page(other, page, {})
+    write_page(reports[1], page, plots)
     assert page.read_text().startswith(f"Before.\n{first}After.\n")
     assert "## Other" in page.read_text()
     assert "| peer | 3.000 (3.000-3.000) |" in first
