@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,20 @@ def shared() -> Path:
     if not (root / "data").is_dir():
         pytest.skip(f"needs real images: no data/ in {root}; set RADNODE_SHARED to the folder that has them")
     return root
+
+
+@pytest.fixture
+def note_figures(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Add what a long test counted to dist/figures.jsonl, with the date, for docs/reliability.md."""
+
+    def note(**figures: float | str) -> None:
+        record = REPOSITORY / "dist" / "figures.jsonl"
+        record.parent.mkdir(exist_ok=True)
+        line = {"when": f"{datetime.now(UTC):%Y-%m-%d %H:%M}", "test": request.node.name} | figures
+        with record.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    return note
 
 
 @pytest.hookimpl(wrapper=True)
