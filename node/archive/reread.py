@@ -10,17 +10,27 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from node.archive.identity import InstanceIdentity, identify_instance
 from node.archive.part import AnnouncedInstance, encode_file_head
 from node.archive.walk import walk_dataset
 from node.errors import MalformedInstance
+from node.vocabulary import study_identity
 
 _CHUNK_BYTES = 1 << 20
 # What pydicom raises on values that are not what their VR says.
-_UNREADABLE = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError, EOFError, struct.error)
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    NotImplementedError,
+    EOFError,
+    BytesLengthException,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
@@ -70,10 +80,13 @@ def identify_again(path: Path, data_set: DataSetOnDisk) -> InstanceIdentity:
 def read_header(path: Path) -> Dataset:
     """Return the data set up to its pixel data; raises MalformedInstance where its values break pydicom.
 
-    One such is a Specific Character Set with a zero byte; no later step could read the instance.
+    One such is a Specific Character Set with a zero byte, another a birth date of a VR that nobody knows; no
+    later step could read the instance, nor could a node that finds it at its start.
     """
     try:
-        return dcmread(path, stop_before_pixels=True)
+        header = dcmread(path, stop_before_pixels=True)
+        study_identity(header)  # for pydicom reads a value only when it is asked for
+        return header
     except (*_UNREADABLE, OSError) as error:
         if getattr(error, "errno", None) is not None:
             raise  # the disk's, where pydicom's own has no number

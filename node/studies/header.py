@@ -101,6 +101,15 @@ def select_header(header: Dataset) -> dict[str, Any]:
     return found | ({_POSITION: positions} if positions else {})
 
 
+def stated_text(header: Dataset, keyword: str) -> str:
+    """Return a value as it is written; "" for one that is absent, empty or cannot be read."""
+    try:
+        value = header.get(keyword)
+    except _UNREADABLE:
+        return ""
+    return "" if value is None else str(value)
+
+
 def _select(header: Dataset, keywords: Iterable[str]) -> dict[str, Any]:
     found = {keyword: _read(header, keyword) for keyword in keywords}
     return {keyword: value for keyword, value in found.items() if value not in (None, "", [])}

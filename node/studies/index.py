@@ -24,7 +24,7 @@ from node.database import (
 from node.errors import InstanceConflict
 from node.jobs.progress import hold_study
 from node.states import StudyState
-from node.studies.header import select_header
+from node.studies.header import select_header, stated_text
 from node.vocabulary import Admission, ReceivedInstance, study_identity
 
 
@@ -151,7 +151,7 @@ class InstanceIndex:
             identity = study_identity(received.header)
             study = Study(
                 state=StudyState.RECEIVING,
-                description=_text(received, "StudyDescription"),
+                description=stated_text(received.header, "StudyDescription"),
                 received_at=self._clock.now(),
                 last_instance_boot_id=self._clock.boot_id,
                 last_instance_seconds=self._clock.boot_seconds(),
@@ -218,11 +218,6 @@ def _series(session: Session, study: Study, received: ReceivedInstance) -> Serie
     return series or Series(
         study=study,
         series_instance_uid=received.series_instance_uid,
-        modality=_text(received, "Modality"),
-        description=_text(received, "SeriesDescription"),
+        modality=stated_text(received.header, "Modality"),
+        description=stated_text(received.header, "SeriesDescription"),
     )
-
-
-def _text(received: ReceivedInstance, keyword: str) -> str:
-    value = received.header.get(keyword)
-    return "" if value is None else str(value)

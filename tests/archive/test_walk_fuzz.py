@@ -22,7 +22,7 @@ from pydicom.sequence import Sequence
 
 from node.archive import AnnouncedInstance, Archive
 from node.errors import ArchiveError
-from node.studies.header import select_header
+from node.studies.header import select_header, stated_text
 from node.vocabulary import study_identity
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -115,7 +115,8 @@ def admit(archive: Archive, encoded: bytes, syntax: str) -> bool:
     assert archive.examine(received.path).sha256 == received.sha256
     row = (select_header(received.header), vars(study_identity(received.header)))
     json.dumps(row).encode()
-    for text in (*row[1].values(), str(received.header.get("StudyDescription")), str(received.header.get("Modality"))):
+    texts = (stated_text(received.header, keyword) for keyword in ("StudyDescription", "SeriesDescription", "Modality"))
+    for text in (*row[1].values(), *texts):
         text.encode()
     dcmread(path)
     path.unlink()

@@ -68,6 +68,14 @@ def node(server: FaultServer, pacs: Pacs, tmp_path_factory: pytest.TempPathFacto
     node.kill()
 
 
+@pytest.fixture
+def young(server: FaultServer, pacs: Pacs, tmp_path: Path) -> Iterator[FaultyNode]:
+    """A node in which nothing has happened yet."""
+    node = FaultyNode(server, tmp_path / "node", pacs)
+    yield node
+    node.kill()
+
+
 def story_for(point: str, folder: Path, pacs: Pacs) -> Story:
     """Return a study that leads the node to the point."""
     number = next(numbers)
@@ -137,13 +145,13 @@ def live_on(node: FaultyNode, story: Story, point: str) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("point", POINTS)
 def test_a_node_that_dies_here_twenty_times_loses_nothing(
-    server: FaultServer, pacs: Pacs, tmp_path: Path, point: str, note_figures: Callable[..., None]
+    young: FaultyNode, pacs: Pacs, tmp_path: Path, point: str, note_figures: Callable[..., None]
 ) -> None:
     """It dies at the first or second time that a life leads here.
 
     Now and then a node lives until all has ended, as a job during which ten nodes went down is not tried again.
     """
-    node = FaultyNode(server, tmp_path / "node", pacs)
+    node = young
     stories: list[Story] = []
     deaths, times = 0, cycle((1, 1, 2))
     while deaths < DEATHS_OF_A_POINT:
