@@ -38,7 +38,10 @@ class ConfigurationFile:
     @cached_property
     def _origins(self) -> Mapping[Place, str]:
         """Where each key was stated; sought only when there is something to say, for it takes a while."""
-        return {place: f"{self.path}:{line}" for place, line in _lines_of_keys(self.text).items()} | self.overrides
+        return {
+            **{place: f"{self.path}:{line}" for place, line in _lines_of_keys(self.text).items()},
+            **self.overrides,
+        }
 
 
 def read_configuration(path: Path, if_missing: str) -> ConfigurationFile:
