@@ -1,6 +1,7 @@
 """Attack every receiver in turn, and write what came of it; to be run in a network namespace of its own.
 
-Usage: compare.py FOLDER; FOLDER/compared.json and FOLDER/compared.md are written. Orthanc cannot be told to
+Usage: compare.py FOLDER [CLASS...], where the classes are those of `servers.py`, or else all. FOLDER/compared.json
+and FOLDER/compared.md are written. Orthanc cannot be told to
 listen on loopback only, hence the namespace.
 """
 
@@ -34,45 +35,44 @@ def small_disk(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def attacked(kind: type[Server], folder: Path, attack: Callable[[Server], Outcome]) -> Outcome:
-    """Start a server for one attack, and kill it afterwards."""
-    server = kind(folder)
-    server.start()
+def attacked(server: Server, attack: Callable[[Server], Outcome]) -> Outcome:
+    """Attack a server, which is started if it does not run."""
     try:
+        if not server.is_alive():
+            server.start()
         return attack(server)
     except Exception as error:  # noqa: BLE001 - of a server that nothing can be asked any more
-        return Outcome(f"could not be asked afterwards: {type(error).__name__}", 9)
-    finally:
-        if server.is_alive():
-            server.kill()
+        return Outcome(f"cannot be asked afterwards: {type(error).__name__}", 9)
 
 
-def compare(folder: Path) -> dict[str, dict[str, Outcome]]:
-    """Return what came of every attack on every receiver."""
-    found: dict[str, dict[str, Outcome]] = {}
-    for number, (what, attack) in enumerate(ATTACKS.items()):
-        found[what] = {}
-        for kind in SERVERS:
-            found[what][kind.name] = attacked(kind, folder / f"{number}" / kind.__name__, attack)
-            print(what, kind.name, found[what][kind.name], flush=True)
-    found[DISK] = {}
-    for kind in SERVERS:
-        with small_disk(folder / kind.__name__) as ballast:
-            found[DISK][kind.name] = attacked(kind, ballast.parent / "server", partial(full_disk, ballast=ballast))
-            print(DISK, kind.name, found[DISK][kind.name], flush=True)
+def all_attacks(kind: type[Server], folder: Path) -> dict[str, Outcome]:
+    """Return what came of every attack on one receiver, one after another."""
+    server = kind(folder / kind.__name__)
+    found = {}
+    for what, attack in ATTACKS.items():
+        found[what] = attacked(server, attack)
+        print(kind.name, what, found[what], sep=" | ", flush=True)
+    server.kill()
+    with small_disk(folder / f"{kind.__name__}-disk") as ballast:
+        server = kind(ballast.parent / "server")
+        found[DISK] = attacked(server, partial(full_disk, ballast=ballast))
+        print(kind.name, DISK, found[DISK], sep=" | ", flush=True)
+        server.kill()
     return found
 
 
 def as_table(found: dict[str, dict[str, Outcome]]) -> str:
-    names = [kind.name for kind in SERVERS]
-    lines = ["| | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
-    lines += [f"| {what} | " + " | ".join(row[name].said for name in names) + " |" for what, row in found.items()]
-    return "\n".join(lines) + "\n"
+    """Return a Markdown table with a column for each receiver and a row for each attack."""
+    rows = [["", *found], ["---"] * (len(found) + 1)]
+    rows += [[what, *(column[what].said for column in found.values())] for what in (*ATTACKS, DISK)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 if __name__ == "__main__":
-    into = Path(sys.argv[1])
-    outcomes = compare(into)
-    into.joinpath("compared.md").write_text(as_table(outcomes))
-    rows = {what: {name: asdict(outcome) for name, outcome in row.items()} for what, row in outcomes.items()}
-    into.joinpath("compared.json").write_text(json.dumps(rows, indent=1))
+    into, *wanted = sys.argv[1:]
+    outcomes = {
+        kind.name: all_attacks(kind, Path(into)) for kind in SERVERS if not wanted or kind.__name__ in wanted
+    }
+    Path(into, "compared.md").write_text(as_table(outcomes))
+    columns = {name: {what: asdict(one) for what, one in column.items()} for name, column in outcomes.items()}
+    Path(into, "compared.json").write_text(json.dumps(columns, indent=1))

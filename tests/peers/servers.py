@@ -30,7 +30,7 @@ from node.settings import load_settings
 configure_logs()
 config = Path(sys.argv[1])
 settings = load_settings(config)
-none = settings.workers.model_copy(update={"count": 0})
+none = settings.workers.model_copy(update={"count": 0, "memory_mb": 1024})
 node = Node(config, settings.model_copy(update={"workers": none}), SystemClock())
 node.start()
 signal.pause()
@@ -81,9 +81,9 @@ class Server:
 
     def kill(self) -> None:
         """Kill it and all it forked."""
-        assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        if self.process is not None and self.is_alive():
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
     def is_alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -136,14 +136,14 @@ class Radnode(Server):
 
 
 class StoreScp(Server):
-    """dcmtk's storescp, one association at a time, which writes what it gets as it comes."""
+    """dcmtk's storescp with its defaults, one association at a time."""
 
     name = "storescp"
     kept_as = "CT.*"
     options: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
-        return ["storescp", "+B", "+xa", *self.options, "-od", str(self.folder), str(self.port)]
+        return ["storescp", *self.options, "-od", str(self.folder), str(self.port)]
 
 
 class ForkingStoreScp(StoreScp):
