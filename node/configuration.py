@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -28,16 +29,25 @@ class Section(BaseModel):
 
 @dataclass(frozen=True)
 class ConfigurationFile:
-    """A TOML file that was read: its tables, and where each key was stated, as `file:line`."""
+    """A TOML file that was read: its text, its tables, and which of its keys came from elsewhere."""
 
     path: Path
+    text: str
     tables: dict[str, Any]
-    origins: Mapping[Place, str]
+    overrides: Mapping[Place, str]
 
     def at(self, place: Place) -> str:
-        """Return where a key was stated, or the nearest table around one that is missing."""
+        """Return where a key was stated, as `file:line`, or the nearest table around one that is missing."""
         around = (place[:length] for length in range(len(place), 0, -1))
-        return next((self.origins[outer] for outer in around if outer in self.origins), str(self.path))
+        return next((self._origins[outer] for outer in around if outer in self._origins), str(self.path))
+
+    @cached_property
+    def _origins(self) -> Mapping[Place, str]:
+        """Where each key was stated; sought only when there is something to say, for it takes a while."""
+        return {
+            **{place: f"{self.path}:{line}" for place, line in _lines_of_keys(self.text).items()},
+            **self.overrides,
+        }
 
 
 def read_configuration(path: Path, if_missing: str) -> ConfigurationFile:
@@ -51,8 +61,7 @@ def read_configuration(path: Path, if_missing: str) -> ConfigurationFile:
         raise SettingsError(f"{path}: not valid TOML: {error}; save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: not valid TOML: {error}; correct that line") from error
-    origins = {place: f"{path}:{line}" for place, line in _lines_of_keys(text).items()}
-    return ConfigurationFile(path, tables, origins)
+    return ConfigurationFile(path, text, tables, {})
 
 
 def check_tables(kind: type[_Kind], file: ConfigurationFile) -> tuple[_Kind | None, list[str]]:

@@ -295,7 +295,7 @@ def _read(
         file = read_configuration(path, "`radnode init DIR` writes one to start from")
     except SettingsError as error:
         problems.append(str(error))
-        return _Read(ConfigurationFile(path, {}, {}), None)
+        return _Read(ConfigurationFile(path, "", {}, {}), None)
     file = _override(file, environment or {})
     content, faults = check_tables(kind, file)
     problems += faults
@@ -305,13 +305,13 @@ def _read(
 def _override(file: ConfigurationFile, environment: Mapping[str, str]) -> ConfigurationFile:
     """Put the environment's values in place of the file's."""
     tables = {name: dict(table) if isinstance(table, dict) else table for name, table in file.tables.items()}
-    origins = dict(file.origins)
+    overrides: dict[tuple[str | int, ...], str] = {}
     for variable, (section, key) in _known_variables().items():
         value = environment.get(variable)
         if value is not None and isinstance(tables.setdefault(section, {}), dict):
             tables[section][key] = value.split(os.pathsep) if key in _LISTS else value
-            origins[(section, key)] = f"environment variable {variable}"
-    return ConfigurationFile(file.path, tables, origins)
+            overrides[(section, key)] = f"environment variable {variable}"
+    return ConfigurationFile(file.path, file.text, tables, overrides)
 
 
 def _known_variables() -> dict[str, tuple[str, str]]:

@@ -253,8 +253,8 @@ class ReceivedInstance:
     """An instance that is safe on disk, as the archive hands it to the index.
 
     `path` is relative to the archive's root. `sha256` (hex) and `size` (bytes) are over the data set
-    as received, without preamble and file meta. `header` is the data set up to its pixel data, very long
-    values left out.
+    as received, without preamble and file meta. `study` is what it states of its study; `header` is the data
+    set up to its pixel data, very long values left out.
     """
 
     sop_class_uid: str
@@ -265,6 +265,7 @@ class ReceivedInstance:
     path: str
     sha256: str
     size: int
+    study: StudyIdentity
     header: Dataset
 
 

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -251,7 +252,7 @@ class FaultyNode:
 
     def give_back(self, story: Story) -> None:
         """Send its results back, as a PACS does that forwards everything."""
-        with Database(self.data / "radnode.db").reading() as session:
+        with self._database.reading() as session:
             rows = session.scalars(select(Result.path).join(Job).join(Study).where(_is(story), Result.path != ""))
             paths = tuple(self.data / path for path in rows)
         self.send(Story(story.study_uid, paths))
@@ -269,12 +270,16 @@ class FaultyNode:
         (self.folder / "remove").touch()
         self._wait(lambda: not (self.folder / "remove").exists())
 
+    @cached_property
+    def _database(self) -> Database:
+        return Database(self.data / "radnode.db")
+
     def state_of(self, story: Story) -> str:
-        with Database(self.data / "radnode.db").reading() as session:
+        with self._database.reading() as session:
             return str(session.scalar(select(Study.state).where(_is(story))))
 
     def count_events(self, name: str) -> int:
-        with Database(self.data / "radnode.db").reading() as session:
+        with self._database.reading() as session:
             return len(session.scalars(select(Event.id).where(Event.name == name)).all())
 
     @property

@@ -17,7 +17,7 @@ from node.peers import Peer
 from node.settings import Rule, Settings
 from node.studies.assembly import Assembly
 from node.studies.index import InstanceIndex
-from node.vocabulary import ReceivedInstance
+from node.vocabulary import ReceivedInstance, study_identity
 
 LUNG_RULE = Rule(name="lungs", model="chest_dx_lungs", destination=("PACS",), modality=("DX",), body_part=("CHEST",))
 PEERS = {
@@ -52,6 +52,7 @@ def received(number: int = 1, content: str = "a", **facts: str) -> ReceivedInsta
         path=f"instances/00/{number}{content}.dcm",
         sha256=hashlib.sha256(f"{number}{content}".encode()).hexdigest(),
         size=100,
+        study=study_identity(header),
         header=header,
     )
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 import socket
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from raw_peer import (
     ABORT,
@@ -15,7 +15,6 @@ from raw_peer import (
     ECHO,
     PROPOSAL,
     RELEASE,
-    RawPeer,
     data,
     echo_command,
     pdu,
@@ -37,7 +36,7 @@ from node.association.proposal import decode_proposal
 from node.association.wire import Wire
 from node.clock import SystemClock
 from node.database import Database
-from node.errors import AssociationBroken, ProtocolViolation
+from node.errors import AssociationBroken, ConnectionLost, ProtocolViolation
 from node.studies.index import InstanceIndex
 
 _INTERESTING = (b"\0", b"\xff", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1", b"\0\4\0\0", b"\4")
@@ -45,14 +44,15 @@ _MOST_PIECES = 12
 _LONGEST_STREAM_BYTES = 256 * 1024
 
 
-STORE = data(pdv(3, 3, tiny_command()))
-DATA_SET = data(pdv(3, 2, tiny_data_set()))
+ECHO_COMMAND, STORE_COMMAND, INSTANCE = echo_command(), tiny_command(), tiny_data_set()
+STORE = data(pdv(3, 3, STORE_COMMAND))
+DATA_SET = data(pdv(3, 2, INSTANCE))
 
 
-def make_stream(chance: random.Random) -> tuple[bytes, int]:
-    """Return what a hostile peer says within an association, and how many PDUs it is made of."""
+def make_stream(chance: random.Random) -> bytes:
+    """Return what a hostile peer says within an association."""
     pieces = [chance.choice(_PIECES)(chance) for _ in range(chance.randint(1, _MOST_PIECES))]
-    return _mutate(chance, b"".join(pieces))[:_LONGEST_STREAM_BYTES], len(pieces)
+    return _mutate(chance, b"".join(pieces))[:_LONGEST_STREAM_BYTES]
 
 
 def make_proposal(chance: random.Random) -> bytes:
@@ -62,7 +62,7 @@ def make_proposal(chance: random.Random) -> bytes:
 
 
 def _random_pdv(chance: random.Random) -> bytes:
-    content = chance.choice((tiny_command(), tiny_data_set(), echo_command(), chance.randbytes(chance.randint(0, 40))))
+    content = chance.choice((STORE_COMMAND, INSTANCE, ECHO_COMMAND, chance.randbytes(chance.randint(0, 40))))
     cut = chance.randint(0, len(content))
     return pdv(chance.choice((1, 3, 3, 3, 5, 99)), chance.randint(0, 3), content[:cut])
 
@@ -71,7 +71,7 @@ _PIECES: tuple[Callable[[random.Random], bytes], ...] = (
     lambda _: ECHO,
     lambda _: ECHO,
     lambda _: STORE,
-    lambda _: STORE + data(pdv(3, 2, tiny_data_set()[:-1])),
+    lambda _: STORE + data(pdv(3, 2, INSTANCE[:-1])),
     lambda _: DATA_SET,
     lambda _: RELEASE,
     lambda _: ABORT,
@@ -92,6 +92,34 @@ def _mutate(chance: random.Random, stream: bytes) -> bytes:
     return stream
 
 
+class Tape(socket.socket):
+    """A socket whose peer has said everything already, and whose other side nobody waits for."""
+
+    def __init__(self, stream: bytes) -> None:
+        super().__init__()
+        self._left = memoryview(stream)
+        self.answered = bytearray()
+
+    def recv_into(self, buffer: Any, *_: int) -> int:
+        piece = self._left[: len(buffer)]
+        buffer[: len(piece)] = piece
+        self._left = self._left[len(piece) :]
+        return len(piece)
+
+    def sendall(self, data: Any, *_: int) -> None:
+        self.answered += data
+
+
+class CountingWire(Wire):
+    """A wire that counts the PDUs it was asked for."""
+
+    pdus = 0
+
+    def next_pdu(self) -> tuple[int, memoryview]:
+        self.pdus += 1
+        return super().next_pdu()
+
+
 class FuzzedReceiver:
     """The part of a node that reads the wire, with a real archive and a real index behind it."""
 
@@ -107,55 +135,48 @@ class FuzzedReceiver:
         contexts = answer_contexts(proposal, supported_contexts())
         accepted = {context.context_id: context for context in contexts if context.is_accepted}
         self._terms = Terms(accepted, proposal.longest_pdu_bytes, Pace())
-        self._listening = socket.create_server(("127.0.0.1", 0))
 
-    def close(self) -> None:
-        self._listening.close()
+    def take(self, stream: bytes) -> int:
+        """Take a stream to its end and return how many PDUs were judged, those that were cut short left out.
 
-    def take(self, stream: bytes) -> None:
-        """Take a stream to its end; raises whatever an association must not raise, and AssertionError."""
-        with closing(socket.create_connection(self._listening.getsockname())) as peer:
-            connection, _ = self._listening.accept()
-            wire = Wire(connection, patience_seconds=10.0)
-            peer.sendall(stream)
-            peer.shutdown(socket.SHUT_WR)
+        Raises whatever an association must not raise, and AssertionError.
+        """
+        with Tape(stream) as tape:
+            wire = CountingWire(tape, patience_seconds=10.0)
+            judged = 0
             try:
                 Conversation(wire, self._terms, self._handlers, self._association_id).hold()
-            except AssociationBroken:
-                pass
-            finally:
-                connection.close()
-            self._check_answers(RawPeer(peer), stream)
+                judged = wire.pdus
+            except AssociationBroken as end:
+                judged = wire.pdus - isinstance(end, ConnectionLost)
+            _check_answers(tape.answered, stream)
         assert not list(self.incoming.iterdir())
-
-    def _check_answers(self, peer: RawPeer, stream: bytes) -> None:
-        """Every answer is a whole command set with a status, and there are not more than requests."""
-        answers = 0
-        while (answer := peer.hear()) != (0, b""):
-            kind, body = answer
-            assert kind == 4
-            assert body[5] == 3
-            assert struct.unpack_from("<HHI", body, 6) == (0, 0, 4)
-            answers += 1
-        assert answers <= stream.count(b"\0\0\0\1\2\0\0\0")  # the headers of Command Field
+        return judged
 
 
-def take_proposal(first_pdu: bytes) -> None:
-    """Answer a first PDU as the node would; raises whatever it must not raise."""
+def _check_answers(answered: bytes, stream: bytes) -> None:
+    """Every answer is a whole command set with a status, and there are not more than requests."""
+    answers = at = 0
+    while at < len(answered):
+        kind, length = HEADER.unpack_from(answered, at)
+        body = answered[at + HEADER.size : at + HEADER.size + length]
+        assert len(body) == length
+        assert kind == 4
+        assert body[5] == 3
+        assert struct.unpack_from("<HHI", body, 6) == (0, 0, 4)
+        at += HEADER.size + length
+        answers += 1
+    assert answers <= stream.count(b"\0\0\0\1\2\0\0\0")  # the headers of Command Field
+
+
+def take_proposal(first_pdu: bytes) -> int:
+    """Answer a first PDU as the node would and return 1, for one PDU; raises whatever it must not raise."""
     try:
         length = judge_first_header(first_pdu[: HEADER.size].ljust(HEADER.size))
         proposal = decode_proposal(first_pdu[HEADER.size :][:length])
     except ProtocolViolation:
-        return
+        return 1
     judge_proposal(proposal)
     answered = encode_acceptance(proposal, answer_contexts(proposal, supported_contexts()))
     assert len(answered) == HEADER.size + HEADER.unpack_from(answered)[1]
-
-
-@contextmanager
-def fuzzed_receiver(root: Path) -> Iterator[FuzzedReceiver]:
-    receiver = FuzzedReceiver(root)
-    try:
-        yield receiver
-    finally:
-        receiver.close()
+    return 1

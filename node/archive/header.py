@@ -13,11 +13,13 @@ from pydicom import dcmread
 from pydicom.charset import convert_encodings
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag
 from pydicom.values import convert_string
 
 from node.archive.walk import Element, Encoded, Encoding
 from node.errors import MalformedInstance
+from node.vocabulary import StudyIdentity, study_identity
 
 # Rules and completion look at nothing longer; an encapsulated document must not fill the memory.
 _LONGEST_VALUE_BYTES = 64 << 10
@@ -28,7 +30,16 @@ _FIRST_PIXEL_TAG = 0x7FE00008  # float, double and integer pixel data follow eac
 _CHARACTER_SET = BaseTag(0x00080005)
 
 # What pydicom raises on values that are not what their VR says.
-_UNREADABLE = (ValueError, TypeError, ArithmeticError, LookupError, NotImplementedError, EOFError, struct.error)
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    NotImplementedError,
+    EOFError,
+    BytesLengthException,
+    struct.error,
+)
 
 
 def build_header(encoded: Encoded, encoding: Encoding, elements: Sequence[Element]) -> Dataset:
@@ -45,6 +56,18 @@ def build_header(encoded: Encoded, encoding: Encoding, elements: Sequence[Elemen
     character_set = _character_set(stated.value or b"") if stated else ("iso8859",)
     header.set_original_encoding(encoding.is_implicit, encoding.is_little, list(character_set))
     return header
+
+
+def read_study(header: Dataset) -> StudyIdentity:
+    """Return the study that a header states.
+
+    Raises MalformedInstance where its values break pydicom, such as a birth date of a VR that nobody knows: a
+    node that finds such an instance at its start could not start.
+    """
+    try:
+        return study_identity(header)
+    except _UNREADABLE as error:
+        raise _unreadable(error) from error
 
 
 def before_pixels(elements: Iterable[Element]) -> Iterator[Element]:

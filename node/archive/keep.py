@@ -259,5 +259,6 @@ def _received(checked: CheckedDataSet, announced: AnnouncedInstance, kept: _Kept
         **vars(checked.identity),
         **vars(kept),
         transfer_syntax_uid=announced.transfer_syntax_uid,
+        study=checked.study,
         header=checked.header,
     )

@@ -13,10 +13,11 @@ from pydicom.dataset import Dataset
 from node import faults
 from node.archive.disk import create_file, refuse_full_disk, require_space, sync_file
 from node.archive.file_head import AnnouncedInstance, encode_file_head
-from node.archive.header import before_pixels, build_header, prove_readable
+from node.archive.header import before_pixels, build_header, prove_readable, read_study
 from node.archive.identity import InstanceIdentity, check_uid, identify_instance
 from node.archive.walk import Element, encoding_of, walk_dataset
 from node.faults import FaultPoint
+from node.vocabulary import StudyIdentity
 
 # How much is written between two looks at the free space; a reserve is many times that.
 _SPACE_STEP_BYTES = 8 << 20
@@ -24,9 +25,10 @@ _SPACE_STEP_BYTES = 8 << 20
 
 @dataclass(frozen=True)
 class CheckedDataSet:
-    """What a data set that was walked to its end states: who it is, and its header, pixels and long values apart."""
+    """What a data set that was walked to its end states: who it is, whose, and its header without long values."""
 
     identity: InstanceIdentity
+    study: StudyIdentity
     header: Dataset
 
 
@@ -129,7 +131,7 @@ def check_data_set(encoded: mmap.mmap, start: int, announced: AnnouncedInstance)
     header = build_header(encoded, encoding_of(announced.transfer_syntax_uid), elements)
     if any(element.is_open for element in before_pixels(elements)):
         prove_readable(encoded)
-    return CheckedDataSet(identity, header)
+    return CheckedDataSet(identity, read_study(header), header)
 
 
 def _beginning(encoded: mmap.mmap, element: Element) -> bytes:

@@ -14,7 +14,7 @@ from node.clock import Clock
 from node.database import Instance, Result, Series, Study
 from node.states import StudyState
 from node.studies.header import select_header
-from node.vocabulary import ReceivedInstance, study_identity
+from node.vocabulary import ReceivedInstance
 
 _NEW_ROW = [column.name for column in Instance.__table__.columns if column.name != "id"]
 
@@ -55,7 +55,7 @@ def add_usual_instance(session: Session, clock: Clock, received: ReceivedInstanc
         _NOTE_ARRIVAL,
         {
             "study_uid": received.study_instance_uid,
-            "stated_patient_id": study_identity(received.header).patient_id,
+            "stated_patient_id": received.study.patient_id,
             "instance_uid": received.sop_instance_uid,
             "boot_id": clock.boot_id,
             "seconds": clock.boot_seconds(),

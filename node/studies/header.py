@@ -12,7 +12,7 @@ from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
-from node.plain_values import read_value
+from node.plain_values import read_text, read_value
 
 INDEXED_KEYWORDS = (
     "AcquisitionNumber",
@@ -101,6 +101,14 @@ def select_header(header: Dataset) -> dict[str, Any]:
             found = _select(group, _GROUP_KEYWORDS) | found
     positions = [stated[_POSITION] for frame in frames for stated in _positions(frame)]
     return found | ({_POSITION: positions} if positions else {})
+
+
+def stated_text(header: Dataset, keyword: str) -> str:
+    """Return a value as it is written; "" for one that is absent, empty or cannot be read."""
+    try:
+        return read_text(header, keyword)
+    except _UNREADABLE:
+        return ""
 
 
 def _select(header: Dataset, keywords: Iterable[str]) -> dict[str, Any]:

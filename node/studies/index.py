@@ -24,11 +24,10 @@ from node.database import (
 )
 from node.errors import InstanceConflict
 from node.jobs.progress import hold_study
-from node.plain_values import read_text
 from node.states import StudyState
 from node.studies.arrival import add_usual_instance
-from node.studies.header import select_header
-from node.vocabulary import Admission, ReceivedInstance, study_identity
+from node.studies.header import select_header, stated_text
+from node.vocabulary import Admission, ReceivedInstance
 
 
 class InstanceIndex:
@@ -188,14 +187,13 @@ class InstanceIndex:
             select(Study).where(Study.study_instance_uid == received.study_instance_uid)
         )
         if study is None:
-            identity = study_identity(received.header)
             study = Study(
                 state=StudyState.RECEIVING,
-                description=read_text(received.header, "StudyDescription"),
+                description=stated_text(received.header, "StudyDescription"),
                 received_at=self._clock.now(),
                 last_instance_boot_id=self._clock.boot_id,
                 last_instance_seconds=self._clock.boot_seconds(),
-                **vars(identity),
+                **vars(received.study),
             )
             session.add(study)
             session.flush()
@@ -208,7 +206,7 @@ class InstanceIndex:
         """
         study.last_instance_boot_id = self._clock.boot_id
         study.last_instance_seconds = self._clock.boot_seconds()
-        if study_identity(received.header).patient_id != study.patient_id:
+        if received.study.patient_id != study.patient_id:
             reason = "its instances state more than one PatientID; nothing is analysed or sent"
             hold_study(session, self._clock, study, reason)
         if study.state == StudyState.HELD:
@@ -258,6 +256,6 @@ def _series(session: Session, study: Study, received: ReceivedInstance) -> Serie
     return series or Series(
         study=study,
         series_instance_uid=received.series_instance_uid,
-        modality=read_text(received.header, "Modality"),
-        description=read_text(received.header, "SeriesDescription"),
+        modality=stated_text(received.header, "Modality"),
+        description=stated_text(received.header, "SeriesDescription"),
     )

@@ -6,12 +6,13 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from statistics import linear_regression
 
 import pytest
 from raw_peer import CONTEXTS, ECHO, PROPOSAL, RELEASE, RawPeer, data, pdv, request, tiny_command, tiny_data_set
 from receiving import Node, running, served
 
-SOAK_ASSOCIATIONS = int(os.environ.get("SOAK_ASSOCIATIONS", "20000"))
+SOAK_ASSOCIATIONS = int(os.environ.get("SOAK_ASSOCIATIONS", "100000"))
 
 
 def together(peers: int, come: Callable[[int], None]) -> None:
@@ -62,23 +63,32 @@ def test_senders_that_send_five_times_each_lose_nothing(tmp_path: Path, senders:
 @pytest.mark.parametrize(
     "associations", [100, pytest.param(SOAK_ASSOCIATIONS, marks=[pytest.mark.long, pytest.mark.timeout(0)])]
 )
-def test_associations_one_after_another_use_nothing_up(tmp_path: Path, associations: int) -> None:
+def test_associations_one_after_another_use_nothing_up(
+    tmp_path: Path, associations: int, note_figures: Callable[..., None]
+) -> None:
     with served(tmp_path) as (process_id, port):
-        def associate() -> None:
-            with RawPeer.connect(port) as peer:
-                assert peer.say(PROPOSAL).hear()[0] == 2
-                assert peer.say(ECHO).status() == 0x0000
-                assert peer.say(RELEASE).hear()[0] == 6
+        for _ in range(min(associations // 2, 10_000)):
+            associate(port)
+        seen = [usage(process_id)]
+        for _ in range(10):
+            for _ in range(associations // 10):
+                associate(port)
+            seen.append(usage(process_id))
+    growth = {name: seen[-1][name] - seen[0][name] for name in seen[0]}
+    slope = linear_regression([step * associations / 10 for step in range(11)], [one["bytes"] for one in seen]).slope
+    mib_per_10_000 = slope * 10_000 / (1024 * 1024)
+    if associations > 100:
+        note_figures(associations=associations, mib_per_10_000=round(mib_per_10_000, 3), **growth)
+        assert mib_per_10_000 <= 1.0, seen
+    assert max(abs(growth["threads"]), abs(growth["descriptors"])) <= 8
+    assert growth["bytes"] <= 2 * 1024 * 1024 or associations > 20_000
 
-        for _ in range(associations // 2):
-            associate()
-        before = usage(process_id)
-        for _ in range(associations):
-            associate()
-        after = usage(process_id)
-    for name in ("threads", "descriptors"):
-        assert abs(after[name] - before[name]) <= 8, name
-    assert after["bytes"] - before["bytes"] <= 1024 * 1024 * max(2.0, associations / 10_000)
+
+def associate(port: int) -> None:
+    with RawPeer.connect(port) as peer:
+        assert peer.say(PROPOSAL).hear()[0] == 2
+        assert peer.say(ECHO).status() == 0x0000
+        assert peer.say(RELEASE).hear()[0] == 6
 
 
 def usage(process_id: int) -> dict[str, int]:

@@ -18,11 +18,13 @@ from pydicom import dcmread
 from pydicom.filereader import read_file_meta_info
 from pynetdicom import AE
 from pynetdicom.presentation import build_context
+from raw_peer import PROPOSAL, RawPeer, data, element, pdv, tiny_command, tiny_data_set
 from receiving import SERVE, Node, answer_to, ask, associated, request_of, running, send, wait_until
 from sqlalchemy.event import listen
 from tiny_disk import fill, tiny_disk
 
 from node.delivery.scu import StoreAnswer, send_instances
+from node.studies.reconciliation import Differences, find_differences
 from node.vocabulary import PeerAddress
 
 SYNTAX_OPTIONS = {
@@ -263,3 +265,20 @@ def context_of(path: Path) -> tuple[str, str]:
     """Return SOP class and transfer syntax of a file."""
     meta = read_file_meta_info(path)
     return meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID
+
+
+@pytest.mark.parametrize(
+    ("odd", "status"),
+    [(element(0x0010, 0x0030, b"DK", b"19700101"), 0xC000), (element(0x0008, 0x1030, b"QX", b"HEAD"), 0x0000)],
+    ids=["birth date", "description"],
+)
+def test_a_value_of_no_known_vr_cannot_keep_a_node_from_starting_again(
+    node: Node, odd: bytes, status: int
+) -> None:
+    of_the_study = tiny_data_set().index(b"\x20\0\x0d\0")
+    encoded = tiny_data_set()[:of_the_study] + odd + tiny_data_set()[of_the_study:]
+    with RawPeer.connect(node.listener.port) as peer:
+        peer.say(PROPOSAL).hear()
+        assert peer.say(data(pdv(3, 3, tiny_command())), data(pdv(3, 2, encoded))).status() == status
+    assert len(node.files("instances")) == (status == 0x0000)
+    assert find_differences(node.database, node.archive) == Differences((), ())

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import os
-import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from wire_fuzz import DATA_SET, STORE, FuzzedReceiver, fuzzed_receiver, make_proposal, make_stream, take_proposal
+from hunt import SECONDS, for_seconds, hunt, hunting
+from wire_fuzz import DATA_SET, STORE, FuzzedReceiver, make_proposal, make_stream, take_proposal
 
 FOUND = Path(__file__).parent / "found"
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "1500"))
-LONG_PDUS = int(os.environ.get("FUZZ_PDUS", "300000"))
+LONG_PDUS = int(os.environ.get("RADNODE_FUZZ_PDUS", "10000000"))
+LONG_SEED = int(os.environ.get("RADNODE_FUZZ_SEED", "0"))
 
 
 @pytest.fixture(scope="module")
 def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FuzzedReceiver]:
-    with fuzzed_receiver(tmp_path_factory.mktemp("fuzz")) as started:
-        yield started
+    with hunting():
+        yield FuzzedReceiver(tmp_path_factory.mktemp("fuzz"))
+
+
+def keep(what: str, stream: bytes, seed: int) -> Path:
+    path = FOUND / f"{what}-{seed}.bin"
+    path.write_bytes(stream)
+    return path
 
 
 def test_the_receiver_that_is_fuzzed_keeps_a_good_instance(tmp_path: Path) -> None:
-    with fuzzed_receiver(tmp_path) as receiver:
-        receiver.take(STORE + DATA_SET)
-        assert len(list((tmp_path / "archive" / "instances").rglob("*.dcm"))) == 1
+    assert FuzzedReceiver(tmp_path).take(STORE + DATA_SET) == 2
+    assert len(list((tmp_path / "archive" / "instances").rglob("*.dcm"))) == 1
 
 
 @pytest.mark.parametrize("found", sorted(FOUND.glob("*.bin")), ids=lambda path: path.stem)
@@ -35,27 +40,23 @@ def test_what_was_found_once_is_withstood_for_good(receiver: FuzzedReceiver, fou
     take_proposal(found.read_bytes())
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.randoms(use_true_random=False))
-def test_no_bytes_within_an_association_break_the_receiver(receiver: FuzzedReceiver, chance: random.Random) -> None:
-    receiver.take(make_stream(chance)[0])
+def test_no_bytes_within_an_association_break_the_receiver(receiver: FuzzedReceiver) -> None:
+    assert sum(hunt(for_seconds(SECONDS / 2), make_stream, receiver.take, partial(keep, "stream"))) > 0
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(st.randoms(use_true_random=False))
-def test_no_first_pdu_breaks_the_receiver(chance: random.Random) -> None:
-    take_proposal(make_proposal(chance))
+def test_no_first_pdu_breaks_the_receiver() -> None:
+    assert sum(hunt(for_seconds(SECONDS / 2), make_proposal, take_proposal, partial(keep, "proposal"))) > 0
 
 
 @pytest.mark.long
 @pytest.mark.timeout(0)
-def test_a_long_run_of_hostile_pdus_is_withstood(receiver: FuzzedReceiver) -> None:
-    said, seed = 0, 0
-    while said < LONG_PDUS:
-        stream, pdus = make_stream(random.Random(seed))
-        try:
-            receiver.take(stream)
-        except BaseException:
-            (FOUND / f"stream-{seed}.bin").write_bytes(stream)
-            raise
-        said, seed = said + pdus, seed + 1
+def test_a_long_run_of_hostile_pdus_is_withstood(receiver: FuzzedReceiver, note_figures: Callable[..., None]) -> None:
+    """Half of them are first PDUs, each of a connection of its own."""
+    proposals = hunt(count(LONG_SEED), make_proposal, take_proposal, partial(keep, "proposal"))
+    pdus = within = 0
+    for judged in hunt(count(LONG_SEED), make_stream, receiver.take, partial(keep, "stream")):
+        within += judged
+        pdus += judged + sum(next(proposals) for _ in range(judged))
+        if pdus >= LONG_PDUS:
+            break
+    note_figures(first_seed=LONG_SEED, pdus=pdus, within_associations=within)
