@@ -8,7 +8,7 @@ UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help install demo test lint audit long bench clean
+.PHONY: help install demo test coverage lint audit long mutants bench clean
 
 help:                           ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -29,6 +29,16 @@ demo: install                   ## Send made-up chest X-rays through the whole n
 test: install                   ## Run the tests; those that need real images are skipped where there are none
 	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile
 
+COVERING := tests/test_states.py $(addprefix tests/archive/,test_durability.py test_header.py test_identity.py test_journal.py test_keep.py \
+	test_removal.py test_walk.py) \
+	$(addprefix tests/association/,test_allowlist.py test_incoming.py test_proposal.py) \
+	$(addprefix tests/results/,test_placement.py test_references.py) \
+	$(addprefix tests/studies/,test_admission.py test_index.py)
+
+coverage: install               ## See that quick tests take every branch of what nobody may get past (pyproject.toml)
+	.venv/bin/coverage run -m pytest -q $(COVERING)
+	.venv/bin/coverage report
+
 lint: install                   ## Style, types and import rules
 	.venv/bin/ruff check .
 	.venv/bin/mypy
@@ -43,5 +53,8 @@ long: install                   ## The tests that take minutes or need a browser
 bench: install                  ## Compare the node with its peers on this machine; writes docs/performance.md (as root)
 	.venv/bin/radnode bench all --json dist/bench.json --plot docs/performance --page docs/performance.md
 
+mutants: install                ## Put small faults into the same modules, one at a time: nine in ten must be noticed
+	PYTHONPATH=tests .venv/bin/python -m mutations.score
+
 clean:                          ## Remove what `install` and the tests made
-	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .uv .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

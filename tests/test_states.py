@@ -14,12 +14,38 @@ from node.states import (
     moves_from,
 )
 
+# The drawing in ARCHITECTURE.md, move by move; the words stand in databases and in what operators read.
+STUDIES = {
+    "receiving": "cancelled complete held",
+    "complete": "analysing attention cancelled done held receiving unmatched",
+    "unmatched": "analysing attention cancelled complete done held receiving removed unmatched",
+    "analysing": "analysing attention cancelled complete done held receiving unmatched",
+    "done": "analysing attention cancelled complete done held receiving removed unmatched",
+    "attention": "analysing attention cancelled complete done held receiving unmatched",
+    "held": "analysing attention cancelled complete done receiving unmatched",
+    "cancelled": "analysing complete held receiving removed",
+    "removed": "receiving",
+}
+JOBS = {
+    "queued": "cancelled running",
+    "running": "cancelled done failed queued refused",
+    "done": "",
+    "refused": "queued",
+    "failed": "queued",
+    "cancelled": "queued",
+}
+DELIVERIES = {"pending": "dead retrying sent", "retrying": "dead sent", "sent": "pending", "dead": "pending"}
 TABLES = {StudyState: STUDY_MOVES, JobState: JOB_MOVES, DeliveryState: DELIVERY_MOVES}
 
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_every_state_has_its_row_of_moves(kind) -> None:
     assert list(map(repr, TABLES[kind])) == list(map(repr, kind))
+
+
+@pytest.mark.parametrize(("kind", "drawn"), [(StudyState, STUDIES), (JobState, JOBS), (DeliveryState, DELIVERIES)])
+def test_the_moves_are_those_that_are_drawn_and_no_others(kind, drawn: dict[str, str]) -> None:
+    assert {str(state): " ".join(sorted(moves_from(state))) for state in kind} == drawn
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -37,6 +63,11 @@ def test_states_of_two_kinds_that_are_the_same_word_have_moves_of_their_own() ->
 def test_a_finished_job_never_runs_again() -> None:
     with pytest.raises(IllegalMove, match=r"done cannot become running; allowed from done: none"):
         check_move(JobState.DONE, JobState.RUNNING)
+
+
+def test_a_move_that_is_refused_says_which_are_not() -> None:
+    with pytest.raises(IllegalMove, match=r"allowed from pending: dead, retrying, sent$"):
+        check_move(DeliveryState.PENDING, "pendingx")  # type: ignore[arg-type]
 
 
 def test_staying_where_one_is_is_no_move() -> None:

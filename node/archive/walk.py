@@ -146,6 +146,8 @@ class _Walk:
             if at + 8 > end:
                 raise self._malformed("an element is cut off")
             tag, vr, value_at, length = read(encoded, at, frame.is_little)
+            if value_at > end:
+                raise self._malformed("an element is cut off")
             if tag <= frame.last_tag or tag >> 16 in _FOREIGN_GROUPS:
                 self._leave(frame, tag, length)
                 return

@@ -55,10 +55,10 @@ class Caller:
 
 
 def resolve_host(host: str) -> frozenset[str]:
-    """Return the addresses of a host name, or none where it has none now."""
+    """Return the addresses of a host name, or none where it has none now or can be no name at all."""
     try:
         return frozenset(str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
-    except OSError:
+    except (OSError, UnicodeError):  # a label that is empty or too long
         return frozenset()
 
 

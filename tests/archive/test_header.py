@@ -9,7 +9,8 @@ from dcmtk import data_set_bytes, transfer_syntax
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from node.archive.header import build_header
+from node.archive.file_head import AnnouncedInstance, encode_file_head
+from node.archive.header import build_header, prove_readable, read_study
 from node.archive.walk import encoding_of, walk_dataset
 from node.errors import MalformedInstance
 
@@ -56,3 +57,23 @@ def test_nothing_from_the_pixel_data_on_is_in_the_header() -> None:
 def test_a_character_set_with_a_zero_byte_is_refused() -> None:
     with pytest.raises(MalformedInstance, match="header cannot be read"):
         header_of(b"\x08\x00\x05\x00CS\x06\x00IS\0_IR" + b"\x08\x00\x60\x00CS\x02\x00CT", EXPLICIT)
+
+
+def test_a_birth_date_of_a_vr_that_nobody_knows_is_refused() -> None:
+    header = header_of(b"\x10\x00\x30\x00ZZ\x08\x0019700101", EXPLICIT)
+    with pytest.raises(MalformedInstance, match="header cannot be read"):
+        read_study(header)
+
+
+def test_an_item_that_pydicom_takes_otherwise_than_the_walk_is_refused(tmp_path: Path) -> None:
+    (found,) = (Path(__file__).parent / "found").glob("item_read_otherwise*")
+    kept = tmp_path / "kept"
+    announced = AnnouncedInstance("1.2", "1.2.3", "1.2.840.10008.1.2.2")
+    kept.write_bytes(encode_file_head(announced) + found.read_bytes())
+    with kept.open("rb") as file, pytest.raises(MalformedInstance, match="header cannot be read"):
+        prove_readable(file)
+
+
+def test_a_disk_that_fails_while_the_header_is_read_is_no_fault_of_the_instance() -> None:
+    with Path("/proc/self/mem").open("rb", buffering=0) as failing, pytest.raises(OSError, match="Input/output error"):
+        prove_readable(failing)

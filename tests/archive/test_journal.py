@@ -197,3 +197,85 @@ def test_an_instance_that_is_refused_is_not_in_the_journal(tmp_path: Path) -> No
             archive.keep(AnnouncedInstance(CT, "1.2.3.4", EXPLICIT), data_set("1.2.3.4")[:-1])
     with journaled(tmp_path, "second boot") as (archive, journal):
         assert begin(archive, journal) == {}
+
+
+def test_a_device_that_fails_refuses_what_comes_and_the_next_goes_elsewhere(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        begin(archive, journal)
+        first = keep(archive, 1)
+        assert journal._current is not None
+        os.close(journal._current._descriptor)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            keep(archive, 2)
+        third = keep(archive, 3)
+        assert {archive.examine(each.path).sha256 for each in (first, third)} == {first.sha256, third.sha256}
+
+
+def test_what_cannot_be_flushed_is_tried_again_and_told_to_who_waits_for_space(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults: list[Exception] = [OSError(5, "rows not flushed"), ValueError("rows not flushed")]
+    journal = Journal(tmp_path, "first boot", lambda: _raise_next(faults), JournalSize(16 * PAGE, 1, 8 * PAGE))
+    archive = Archive(tmp_path, durability=journal)
+    begin(archive, journal)
+    with pytest.raises(OSError, match="rows not flushed"):
+        keep_many(archive, 20)
+    journal.close()
+    assert caplog.text.count("journal not looked after, tried again") == 2
+    with journaled(tmp_path, "second boot") as (again, second):
+        assert begin(again, second) == {}
+
+
+def keep_many(archive: Archive, count: int) -> None:
+    for number in range(count):
+        keep(archive, number, padding=PAGE)
+
+
+def _raise_next(faults: list[Exception]) -> None:
+    if faults:
+        raise faults.pop(0)
+
+
+def test_a_node_that_ends_before_a_row_is_committed_leaves_its_instance_in_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.archive.journal._CLOSING_SECONDS", 0.1)
+    with journaled(tmp_path) as (archive, journal):
+        begin(archive, journal)
+        received = archive.keep(AnnouncedInstance(CT, "1.2.3.4", EXPLICIT), data_set("1.2.3.4"))
+        journal.close()
+    with journaled(tmp_path, "second boot") as (archive, journal):
+        assert set(journal.replay(archive.put_back)) == {received.path}
+
+
+def test_a_segment_whose_first_page_was_never_written_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir(parents=True)
+    (tmp_path / "journal" / "00.log").write_bytes(bytes(SMALL.segment_bytes))
+    with journaled(tmp_path) as (archive, journal):
+        assert begin(archive, journal) == {}
+        assert archive.examine(keep(archive, 1).path)
+
+
+def test_a_journal_that_is_full_to_its_last_page_is_read_to_its_end(tmp_path: Path) -> None:
+    size = JournalSize(segment_bytes=5 * PAGE, most_segments=2, largest_file_bytes=2 * PAGE)
+    with journaled(tmp_path, size=size) as (archive, journal):
+        begin(archive, journal)
+        kept = [keep(archive, number) for number in range(2)]
+        archive_paths = {each.path for each in kept}
+    with journaled(tmp_path, "second boot", size) as (archive, journal):
+        assert set(journal.replay(archive.put_back)) == archive_paths
+
+
+def test_a_journal_that_is_not_used_any_more_is_emptied_and_takes_no_space(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        begin(archive, journal)
+        keep(archive, 1)
+    unused = Journal(tmp_path, "first boot", lambda: None, SMALL)
+    assert len(unused.replay(archive.put_back)) == 1
+    unused.start(is_used=False)
+    unused.close()
+    fresh = Journal(tmp_path / "fresh", "first boot", lambda: None, SMALL)
+    assert fresh.replay(archive.put_back) == {}
+    fresh.start(is_used=False)
+    fresh.close()
+    assert not list((tmp_path / "fresh" / "journal").iterdir())

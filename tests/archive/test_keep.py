@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import stat
 import subprocess
@@ -17,7 +18,7 @@ from tiny_disk import fill, tiny_disk
 from node.archive import AnnouncedInstance, Archive
 from node.archive.disk import require_space
 from node.errors import ArchiveError, ArchiveFull, InstanceMismatch, MalformedInstance
-from node.vocabulary import ReceivedInstance
+from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, ReceivedInstance
 
 
 @pytest.fixture
@@ -277,3 +278,95 @@ def test_the_file_is_flushed_then_renamed_then_its_name_is_flushed_before_anyone
     assert ".dcm" not in steps[first_sync + 2]
     assert "instances/" in steps[first_sync + 2]
     assert "ANSWERED" in steps[-1]
+
+
+def test_a_kept_instance_is_examined_to_what_was_received(archive: Archive, ct: Path) -> None:
+    received = keep(archive, ct)
+    examined = archive.examine(received.path)
+    assert vars(examined) | {"header": None} == vars(received) | {"header": None}
+    assert examined.header.PatientID == received.header.PatientID
+
+
+def test_a_file_that_changed_or_lies_elsewhere_is_not_what_was_kept(archive: Archive, ct: Path) -> None:
+    received = keep(archive, ct)
+    path = archive.path_of(received.path)
+    path.with_name("elsewhere.dcm").write_bytes(path.read_bytes())
+    with pytest.raises(MalformedInstance, match="found other content, expected what the name was made from"):
+        archive.examine(f"{Path(received.path).parent}/elsewhere.dcm")
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    with pytest.raises(MalformedInstance, match="found other content"):
+        archive.examine(received.path)
+
+
+def test_the_name_of_a_file_is_made_from_content_and_transfer_syntax_alone(archive: Archive, ct: Path) -> None:
+    encoded, real = data_set_bytes(ct), announced(ct)
+    received = keep(archive, ct)
+    assert received.sha256 == hashlib.sha256(encoded).hexdigest()
+    name = hashlib.sha256(f"{received.sha256} {real.transfer_syntax_uid}".encode()).hexdigest()
+    assert received.path == f"instances/{name[:2]}/{name}.dcm"
+
+
+def test_the_shelves_show_every_instance_and_every_result(archive: Archive, ct: Path) -> None:
+    kept, (result, _) = keep(archive, ct).path, archive.store_result(b"x")
+    shelves = dict(archive.shelves())
+    assert len(shelves) == 512
+    assert {shelf: files for shelf, files in shelves.items() if files} == {
+        kept.rpartition("/")[0]: {kept},
+        result.rpartition("/")[0]: {result},
+    }
+
+
+def test_an_archive_without_its_folders_gets_them_and_only_we_may_enter(tmp_path: Path) -> None:
+    Archive(tmp_path / "archive")
+    folders = {path for path in (tmp_path / "archive").rglob("*") if path.is_dir()}
+    assert len(folders) == 5 + 2 * 256
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
+    assert {path.name for path in (tmp_path / "archive").iterdir()} == {
+        "incoming", "instances", "results", "quarantine", "removal",
+    }  # fmt: skip
+
+
+def test_a_file_that_is_gone_cannot_be_put_into_quarantine_unseen(archive: Archive, ct: Path) -> None:
+    received = keep(archive, ct)
+    archive.discard(received)
+    archive.discard(received)
+    with pytest.raises(FileNotFoundError):
+        archive.quarantine(received)
+
+
+def test_an_instance_that_is_thrown_away_leaves_the_disk(archive: Archive, ct: Path) -> None:
+    received = keep(archive, ct)
+    archive.discard(received)
+    assert files_in(archive, "") == []
+
+
+def test_a_data_set_that_fails_on_its_way_in_leaves_no_part(archive: Archive, ct: Path) -> None:
+    part = archive.begin(announced(ct))
+    archive.path_of("instances").rename(archive.path_of("away"))
+    part.write(data_set_bytes(ct))
+    with pytest.raises(FileNotFoundError):
+        archive.finish(part)
+    assert files_in(archive, "incoming") == []
+    part.discard()  # and again, by whoever opened it
+
+
+def test_the_archive_asks_for_no_reserve_unless_it_is_told(tmp_path: Path, ct: Path) -> None:
+    assert Archive(tmp_path)._reserve_bytes == 0
+    free = shutil.disk_usage(tmp_path).free
+    part = Archive(tmp_path, reserve_bytes=1).begin(announced(ct))
+    part._reserve_bytes = free * 2  # as if others had filled the disk meanwhile
+    part.write(b"x")
+    with pytest.raises(ArchiveFull, match="of reserve"):
+        part.write(bytes(8 << 20))  # so much that it is looked at again
+    part.discard()
+
+
+def test_the_head_of_a_file_says_what_was_announced_and_who_wrote_it(archive: Archive, ct: Path) -> None:
+    path = archive.path_of(keep(archive, ct).path)
+    meta, real = dcmread(path, stop_before_pixels=True).file_meta, announced(ct)
+    assert path.read_bytes()[:132] == bytes(128) + b"DICM"
+    assert meta.MediaStorageSOPClassUID == real.sop_class_uid
+    assert meta.MediaStorageSOPInstanceUID == real.sop_instance_uid
+    assert meta.TransferSyntaxUID == real.transfer_syntax_uid
+    assert meta.ImplementationClassUID == IMPLEMENTATION_CLASS_UID
+    assert meta.ImplementationVersionName == IMPLEMENTATION_VERSION_NAME

@@ -9,7 +9,7 @@ import pytest
 from dcmtk import data_set_bytes, misc_files, transfer_syntax
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom import dcmread, uid
+from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
@@ -19,17 +19,6 @@ from node.archive.walk import DEPTH_LIMIT, walk_dataset
 from node.errors import MalformedInstance
 
 EXPLICIT, IMPLICIT, BIG = uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian
-
-# What dicom_misc holds that must not be kept, and why.
-REFUSED = {
-    "CT_477f51_GH179A.dcm": "a VR of two blanks, at which pydicom runs past the end",
-    "CT_94b8cb_licitVRLittleEndianTransferSyntax_1.2.840.10008.1.2.1.99.dcm": "deflated",
-    "MR_ed1df4_emri_small_jpeg_2k_lossless_too_short.dcm": "cut off within the pixel data",
-    "MR_f48e6f_GH1339.dcm": "cut off within the pixel data",
-    "OT_d9a30e_6.dcm": "deflated",
-    "US_6b5a8c_GH364.dcm": "an item outside any sequence",
-}
-
 
 def encode(dataset: Dataset, transfer_syntax_uid: uid.UID) -> bytes:
     file = DicomBytesIO()
@@ -55,44 +44,6 @@ def is_accepted(encoded: bytes | memoryview, transfer_syntax_uid: str) -> bool:
     except MalformedInstance:
         return False
     return True
-
-
-def test_every_real_file_that_ends_where_it_says_is_accepted(shared: Path) -> None:
-    files = sorted((shared / "data" / "dicom_misc").glob("*.dcm"))
-    refused = {path.name for path in files if not is_accepted(data_set_bytes(path), transfer_syntax(path))}
-    assert refused == set(REFUSED)
-    assert len(files) > 150
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["RTDOSE_18193f", "RTDOSE_6a5a43", "SR_24ff90", "MR_661904"],
-)
-def test_every_beginning_of_a_data_set_that_cuts_an_element_is_refused(shared: Path, name: str) -> None:
-    (path,) = misc_files(shared, name)
-    encoded, syntax = memoryview(data_set_bytes(path)), transfer_syntax(path)
-    whole = [length for length in range(len(encoded)) if is_accepted(encoded[:length], syntax)]
-    assert len(whole) == len(dcmread(path))  # between two outermost elements nothing is cut
-
-
-def plain_values(read: Dataset) -> dict[int, bytes]:
-    """Return how pydicom read what is no sequence and has a length, as it lies in the file."""
-    raw = {int(tag): read.get_item(tag) for tag in list(read.keys())}
-    values = {tag: element.value for tag, element in raw.items() if getattr(element, "length", 0) != 0xFFFFFFFF}
-    return {tag: value for tag, value in values.items() if isinstance(value, bytes) and read[tag].VR != "SQ"}
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_walk_finds_the_elements_that_pydicom_finds(shared: Path) -> None:
-    compared = 0
-    for path in sorted((shared / "data" / "dicom_misc").glob("*.dcm")):
-        encoded, syntax = data_set_bytes(path), transfer_syntax(path)
-        if len(encoded) < 1_000_000 and is_accepted(encoded, syntax):
-            expected = plain_values(dcmread(path))
-            walked = {tag: encoded[at : at + length] for tag, _, at, length, _ in walk_dataset(encoded, syntax)}
-            assert {tag: walked[tag] for tag in expected} == expected, path.name
-            compared += 1
-    assert compared > 100
 
 
 @pytest.mark.parametrize("name", ["SR_24ff90", "MR_661904"])
@@ -189,6 +140,8 @@ PIXELS_OPEN = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
         (PIXELS_OPEN + ITEM_OF_0 + ITEM_OPEN + ITEM_END + SQ_END, "without a length"),
         (SQ_OPEN + b"\x08\x00\x50\x11UI\0\0" + SQ_END, "where an item should start"),
         (b"\x08\x00\x60\x00CS\xff", "cut off"),
+        (b"\x08\x00\x40\x11SQ\0\0", "cut off"),
+        (b"\x08\x00\x40\x11SQ\0\0\0\0\0", "cut off"),
         (b"\x10\x00\x10\x00UT\0\0\xff\xff\xff\xff" + SQ_END, "which its VR does not allow"),
         (SQ_OPEN + ITEM_OPEN, "never closed"),
     ],
