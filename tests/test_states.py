@@ -61,7 +61,7 @@ def test_states_of_two_kinds_that_are_the_same_word_have_moves_of_their_own() ->
 
 
 def test_a_finished_job_never_runs_again() -> None:
-    with pytest.raises(IllegalMove, match=r"done cannot become running; allowed from done: none"):
+    with pytest.raises(IllegalMove, match=r"done cannot become running; allowed from done: none$"):
         check_move(JobState.DONE, JobState.RUNNING)
 
 

@@ -113,6 +113,7 @@ def judge(file: str, tests: Sequence[str]) -> Score:
             continue
         score.survivors.append(mutant)
         print(f"{file}:{mutant.line}: {mutant.before!r} became {mutant.after!r}", flush=True)
+    print(f"{file}: {score.killed} of {score.killed + len(score.survivors)} noticed", flush=True)
     return score
 
 
