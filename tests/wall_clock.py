@@ -44,6 +44,12 @@ class WallClock:
         new.replace(self._file)
         self.offsets.add(offset)
 
+    def forget(self, *processes: int) -> None:
+        """Remove what libfaketime shares between the threads of a process, and leaves behind when that is killed."""
+        for process in processes:
+            for name in (f"faketime_shm_{process}", f"sem.faketime_sem_{process}"):
+                Path("/dev/shm", name).unlink(missing_ok=True)
+
     def may_have_shown(self, time: datetime) -> bool:
         """Tell whether it ever showed this time, give or take half an hour."""
         return any(abs(datetime.now(UTC) + offset - time) < timedelta(minutes=30) for offset in self.offsets)
