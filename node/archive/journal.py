@@ -75,6 +75,7 @@ class _Segment:
         """Open a segment, which is made if need be; it may not be written to before `empty` was called."""
         if not path.exists():
             _allocate(path, size)
+        self._path = path
         self._size = size
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._epoch = b""
@@ -116,6 +117,12 @@ class _Segment:
 
     def sync(self) -> None:
         os.fdatasync(self._descriptor)
+
+    def replaced(self) -> _Segment:
+        """Return a new segment in place of this one, which is gone."""
+        os.close(self._descriptor)
+        self._path.unlink(missing_ok=True)
+        return _Segment(self._path, self._size)
 
 
 class Journal:
@@ -286,10 +293,20 @@ class Journal:
         sync_file_system(self._root)
         self._sync_rows()
         faults.reach(FaultPoint.JOURNAL_SETTLED)
-        segment.empty(self._boot_id)
+        emptied = self._emptied(segment)
         with self._changed:
             self._full.remove(segment)
-            self._free.append(segment)
+            self._free.append(emptied)
+
+    def _emptied(self, segment: _Segment) -> _Segment:
+        """Return the segment emptied, or another in its place where the device does not take that."""
+        try:
+            segment.empty(self._boot_id)
+        except OSError as error:
+            log_failure(logger, "journal segment replaced", error)
+            segment = segment.replaced()
+            segment.empty(self._boot_id)
+        return segment
 
     def _add_spare(self) -> None:
         segment = _Segment(self._root / _FOLDER / f"{self._count:02}.log", self._size.segment_bytes)

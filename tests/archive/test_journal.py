@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +16,8 @@ from pydicom.filewriter import write_dataset
 
 from node.archive import AnnouncedInstance, Archive
 from node.archive.journal import Journal, JournalSize
-from node.archive.journal_record import PAGE
-from node.errors import MalformedInstance
+from node.archive.journal_record import PAGE, Entry, encode_record, read_records
+from node.errors import ArchiveFull, MalformedInstance
 from node.vocabulary import ReceivedInstance
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -199,16 +200,60 @@ def test_an_instance_that_is_refused_is_not_in_the_journal(tmp_path: Path) -> No
         assert begin(archive, journal) == {}
 
 
-def test_a_device_that_fails_refuses_what_comes_and_the_next_goes_elsewhere(tmp_path: Path) -> None:
-    with journaled(tmp_path) as (archive, journal):
+@pytest.mark.parametrize(("device", "error"), [("/dev/full", ArchiveFull), ("/dev/null", OSError)])
+def test_a_device_that_does_not_take_or_flush_a_copy_refuses_it_and_the_next_goes_elsewhere(
+    tmp_path: Path, device: str, error: type[Exception]
+) -> None:
+    with journaled(tmp_path) as (archive, journal), Path(device).open("r+b", buffering=0) as failing:
         begin(archive, journal)
         first = keep(archive, 1)
         assert journal._current is not None
-        os.close(journal._current._descriptor)
-        with pytest.raises(OSError, match="Bad file descriptor"):
+        os.dup2(failing.fileno(), journal._current._descriptor)
+        with pytest.raises(error):
             keep(archive, 2)
         third = keep(archive, 3)
+        journal.flush()
         assert {archive.examine(each.path).sha256 for each in (first, third)} == {first.sha256, third.sha256}
+
+
+def test_a_copy_that_is_written_in_part_is_refused(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        begin(archive, journal)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * PAGE + 10, limits[1]))
+        try:
+            with pytest.raises(OSError, match="not written whole"):
+                keep(archive, 1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert archive.examine(keep(archive, 2).path)
+
+
+def test_an_instance_that_comes_twice_at_once_stays_until_both_have_their_rows(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        begin(archive, journal)
+        one, other = (archive.keep(AnnouncedInstance(CT, "1.2.3.4", EXPLICIT), data_set("1.2.3.4")) for _ in range(2))
+        archive.settle(one)
+        flushing = threading.Thread(target=journal.flush)
+        flushing.start()
+        flushing.join(0.3)
+        assert flushing.is_alive()
+        archive.settle(other)
+        flushing.join(10)
+        assert not flushing.is_alive()
+
+
+def test_a_record_that_says_more_than_its_page_holds_ends_the_reading(tmp_path: Path) -> None:
+    epoch, path = bytes(range(16)), tmp_path / "segment"
+    page = bytearray(encode_record(epoch, Entry("instances/00/x.dcm", 1, 10)))
+    whole = bytes(page)
+    page[40:42] = b"\xff\xff"  # the length of its path
+    path.write_bytes(bytes(PAGE) + bytes(page) + bytes(PAGE))
+    with path.open("rb") as file:
+        assert list(read_records(file.fileno(), epoch)) == []
+    path.write_bytes(bytes(PAGE) + whole + bytes(PAGE))
+    with path.open("rb") as file:
+        assert [record.entry.path for record in read_records(file.fileno(), epoch)] == ["instances/00/x.dcm"]
 
 
 def test_what_cannot_be_flushed_is_tried_again_and_told_to_who_waits_for_space(

@@ -142,6 +142,8 @@ PIXELS_OPEN = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
         (b"\x08\x00\x60\x00CS\xff", "cut off"),
         (b"\x08\x00\x40\x11SQ\0\0", "cut off"),
         (b"\x08\x00\x40\x11SQ\0\0\0\0\0", "cut off"),
+        (b"\x08\x00\x40\x11SQ\0\0\4\0\0\0" + ITEM_OF_0[:4], "cut off"),
+        (b"\x08\x00\x40\x11SQ\0\0\x10\0\0\0" + ITEM_OF_0, "runs past its end"),
         (b"\x10\x00\x10\x00UT\0\0\xff\xff\xff\xff" + SQ_END, "which its VR does not allow"),
         (SQ_OPEN + ITEM_OPEN, "never closed"),
     ],

@@ -140,6 +140,20 @@ def test_an_association_says_who_called_whom_from_where_and_when(side: Gathering
     ]
 
 
+def test_a_caller_that_was_sent_away_is_an_association_that_never_was_open(side: Gathering) -> None:
+    side.index.record_rejection("STRANGER", "10.9.9.9", "RADNODE", "rejected: unknown")
+    with side.database.reading() as session:
+        (row,) = session.scalars(select(Association).where(Association.calling_ae_title == "STRANGER"))
+        (event,) = session.scalars(select(Event).where(Event.association_id == row.id))
+    assert (row.calling_address, row.closed_how, row.opened_at) == ("10.9.9.9", "rejected: unknown", row.closed_at)
+    assert (event.name, event.detail["how"]) == ("association rejected", "rejected: unknown")
+
+
+def test_only_associations_of_the_index_are_known(side: Gathering) -> None:
+    key = side.index.open_association("XRAY", "10.1.2.3", "RADNODE")
+    assert side.index.known_associations([key, key + 1]) == {key}
+
+
 def test_where_no_association_ended_there_is_nothing_to_record(side: Gathering) -> None:
     side.bring(received(1))
     side.database.close()
