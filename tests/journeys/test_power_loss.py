@@ -191,7 +191,7 @@ def test_power_that_is_lost_takes_nothing_that_was_promised(recording: Recording
 def test_power_that_is_lost_at_any_of_a_thousand_moments_takes_nothing_that_was_promised(
     tmp_path: Path, memory: Path, note_figures: Callable[..., None]
 ) -> None:
-    lost = lose_power(record(tmp_path, studies=40), memory, seed=2, one_in=20)
+    lost = lose_power(record(tmp_path, studies=40), memory, seed=2, one_in=12)
     note_figures(times_without_power=lost)
     assert lost >= MANY_MOMENTS
 
