@@ -19,7 +19,9 @@ from node.peers import AETitle, Peer
 from node.selector import Selector
 
 # The format of the log is chosen before there are settings.
-_FOR_TESTS = {"RADNODE_SHARED", "RADNODE_NO_SKIPS", "RADNODE_OHIF_PYTHON", FAULT_VARIABLE, MARK_VARIABLE}
+_FOR_TESTS = {
+    "RADNODE_SHARED", "RADNODE_NO_SKIPS", "RADNODE_FUZZ_SECONDS", "RADNODE_OHIF_PYTHON", FAULT_VARIABLE, MARK_VARIABLE
+}
 _NO_SETTINGS = {"RADNODE_LOG_FORMAT", *_FOR_TESTS}
 _LISTS = {"models", "trusted_models"}  # in a variable their parts are joined as in PATH
 SENDER = "sender"
