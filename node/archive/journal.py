@@ -140,7 +140,7 @@ class Journal:
         self._root = root.resolve()
         self._boot_id = boot_id
         self._sync_rows = sync_rows
-        self._large = EachFlushed(self._root)
+        self._each = EachFlushed(self._root)
         self._flushes = Rounds(_sync_segments)
         self._changed = threading.Condition()  # its lock may be taken again by who holds it
         self._current: _Segment | None = None
@@ -184,21 +184,27 @@ class Journal:
         self._thread.start()
 
     def arrive(self, part: Part, relative: str, association_id: int) -> None:
-        """Rename a part, and return once a copy of it is on the device."""
-        if part.file_bytes > self._size.largest_file_bytes:
-            self._large.arrive(part, relative, association_id)
+        """Make a copy of a part durable, or the part itself where that fails; return once it has its name."""
+        if part.file_bytes > self._size.largest_file_bytes or not self._is_copied(part, relative, association_id):
+            self._each.arrive(part, relative, association_id)
             return
-        with part.mapped() as content:
-            segment = self._write(Entry(relative, association_id, part.file_bytes), content)
         part.close()
-        faults.reach(FaultPoint.JOURNAL_WRITTEN)
         part.path.rename(self._root / relative)
         faults.reach(FaultPoint.INSTANCE_RENAMED)
+
+    def _is_copied(self, part: Part, relative: str, association_id: int) -> bool:
+        segment = None
         try:
+            with part.mapped() as content:
+                segment = self._write(Entry(relative, association_id, part.file_bytes), content)
+            faults.reach(FaultPoint.JOURNAL_WRITTEN)
             self._flushes.join(segment)
-        except OSError:
+        except OSError as error:
             self._retire(segment)  # what the device lost of it, a later flush would not tell
-            raise
+            if error is not self._trouble:
+                log_failure(logger, "journal not written, the file flushed itself", error)
+            return False
+        return True
 
     def settle(self, relative: str) -> None:
         """Hear that the row of a file is committed; until then its copy stays."""

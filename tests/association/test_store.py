@@ -222,7 +222,7 @@ def test_success_is_answered_after_the_journal_is_on_the_device_and_the_row_comm
     assert answer.status == 0x0000
     steps = [step for line in trace.read_text().splitlines() if (step := step_of(line))]
     kept = steps.index("copy to journal")
-    in_order = ["copy to journal", "rename", "flush journal", "commit", "answer"]
+    in_order = ["copy to journal", "flush journal", "rename", "commit", "answer"]
     assert [step for step, _ in groupby(steps[kept:])][:5] == in_order
 
 

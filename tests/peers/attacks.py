@@ -14,7 +14,7 @@ from pathlib import Path
 from peers.servers import Server
 from raw_peer import CT_CLASS, EXPLICIT, RELEASE, RawPeer, context, data, element, pdv, request, tiny_command
 
-PROPOSAL = request(context(3, CT_CLASS, EXPLICIT))
+CONTEXTS = (context(3, CT_CLASS, EXPLICIT),)
 PIECE_BYTES = 12_000  # every receiver takes PDUs of 16 KiB
 MIB = 1024 * 1024
 HONEST_SECONDS = 5.0
@@ -62,11 +62,11 @@ _BITS = ((0x0100, 8), (0x0101, 8), (0x0102, 7), (0x0103, 0))
 
 
 @contextlib.contextmanager
-def associated(server: Server, seconds: float = 60.0) -> Iterator[RawPeer]:
+def associated(server: Server, seconds: float = 60.0, calling: bytes = b"MODALITY") -> Iterator[RawPeer]:
     """Associate; raises OSError or AssertionError when the server does not let a peer in."""
     with RawPeer.connect(server.port) as peer:
         peer.connection.settimeout(seconds)
-        assert peer.say(PROPOSAL).hear()[0] == 2
+        assert peer.say(request(*CONTEXTS, calling=calling)).hear()[0] == 2
         yield peer
 
 
@@ -79,9 +79,11 @@ def store(peer: RawPeer, uid: str, data_set: bytes) -> int:
     return peer.status()
 
 
-def try_store(server: Server, uid: str, data_set: bytes, seconds: float = 60.0) -> int | None:
+def try_store(
+    server: Server, uid: str, data_set: bytes, seconds: float = 20.0, calling: bytes = b"MODALITY"
+) -> int | None:
     """Store over an association of its own; None when no status came."""
-    with contextlib.suppress(OSError, AssertionError), associated(server, seconds) as peer:
+    with contextlib.suppress(OSError, AssertionError), associated(server, seconds, calling) as peer:
         status = store(peer, uid, data_set)
         peer.say(RELEASE).hear()
         return status
@@ -133,7 +135,7 @@ def silent(server: Server) -> Outcome:
 
 def half_said(server: Server) -> Outcome:
     """60 connections that stop in the middle of their association request."""
-    return _beset(server, PROPOSAL[:40])
+    return _beset(server, request(*CONTEXTS)[:40])
 
 
 def truncated(server: Server) -> Outcome:
@@ -152,11 +154,11 @@ def same_uid(server: Server) -> Outcome:
     try_store(server, uid, instance(uid, "FIRST"))
     status = try_store(server, uid, instance(uid, "SECOND"))
     whole, _ = server.holds()
-    kept = str(whole[uid].PatientID) if uid in whole else "neither"
-    if kept != "FIRST":
+    if "FIRST" not in whole[uid]:
         return Outcome("the first is overwritten", 2)
     if status == 0x0000:
-        return Outcome("the first is kept; the second answered 0000 and dropped", 1)
+        kept = "both are there" if "SECOND" in whole[uid] else "the second is dropped"
+        return Outcome(f"{kept}, both answered 0000", 1)
     return Outcome(f"the first is kept; the second answered {_spelt(status)}", 0)
 
 
@@ -184,7 +186,7 @@ def path_uid(server: Server) -> Outcome:
     escaped = any("escaped" in path.name for path in server.folder.parent.iterdir())
     outside.unlink(missing_ok=True)
     said = "a file outside the store" if escaped else "nothing outside the store"
-    return Outcome(f"{said}, answered {_spelt(status)}", escaped)
+    return Outcome(f"{said}, answered {_spelt(status)}", int(escaped))
 
 
 def large(server: Server, rows: int = 16 * 1024) -> Outcome:
@@ -235,7 +237,7 @@ def full_disk(server: Server, ballast: Path) -> Outcome:
 
 
 def crowd(server: Server, peers: int = 500, seconds: float = 120.0) -> Outcome:
-    """Peers that come at once, store an image each, and try again until it is taken or time is up."""
+    """Peers with a title each that come at once, store an image, and try again until it is taken or time is up."""
     end = time.monotonic() + seconds
     begin = threading.Barrier(peers)
     stored: list[str] = []
@@ -244,7 +246,7 @@ def crowd(server: Server, peers: int = 500, seconds: float = 120.0) -> Outcome:
         uid = f"1.2.77.9.{number}"
         begin.wait(60)
         while time.monotonic() < end:
-            if try_store(server, uid, instance(uid), 30.0) == 0x0000:
+            if try_store(server, uid, instance(uid), 30.0, b"PEER%d" % number) == 0x0000:
                 stored.append(uid)
                 return
             time.sleep(0.5)

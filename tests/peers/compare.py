@@ -16,7 +16,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from peers.attacks import ATTACKS, MIB, Outcome, full_disk
+from peers.attacks import ATTACKS, HONEST_SECONDS, MIB, Outcome, full_disk, instance, try_store
 from peers.servers import SERVERS, Server
 
 DISK = "a disk of 24 MB that fills up"
@@ -36,9 +36,11 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 def attacked(server: Server, attack: Callable[[Server], Outcome]) -> Outcome:
-    """Attack a server, which is started if it does not run."""
+    """Attack a server, which is started anew if it does not run or still suffers from the attack before."""
     try:
-        if not server.is_alive():
+        uid = "1.2.77.1"
+        if not server.is_alive() or try_store(server, uid, instance(uid), HONEST_SECONDS) != 0x0000:
+            server.kill()
             server.start()
         return attack(server)
     except Exception as error:  # noqa: BLE001 - of a server that nothing can be asked any more

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -17,7 +18,6 @@ from urllib.request import urlopen
 from dcmtk import PROMPT, free_port, wait_for_port
 from orthanc import PROGRAM
 from pydicom import dcmread
-from pydicom.dataset import Dataset
 
 # A node without workers: nothing is analysed here.
 RADNODE = """
@@ -106,15 +106,15 @@ class Server:
             if path.is_file():
                 yield path.read_bytes()
 
-    def holds(self) -> tuple[dict[str, Dataset], int]:
-        """Return the whole instances by their UID, and how many there are that cannot be read to their end."""
-        whole: dict[str, Dataset] = {}
+    def holds(self) -> tuple[dict[str, set[str]], int]:
+        """Return the UIDs of whole instances, each with its patients, and how many cannot be read to their end."""
+        whole: dict[str, set[str]] = defaultdict(set)
         torn = 0
         for content in self.contents():
             try:
                 dataset = dcmread(BytesIO(content))
                 assert len(dataset.PixelData) == dataset.Rows * dataset.Columns
-                whole[str(dataset.SOPInstanceUID)] = dataset
+                whole[str(dataset.SOPInstanceUID)].add(str(dataset.PatientID))
             except Exception:  # noqa: BLE001 - whatever is torn may fail in any way
                 torn += 1
         return whole, torn
