@@ -91,8 +91,8 @@ class Performer:
         return answer
 
     def _failure(self) -> BenchFailed:
-        end = self._log.read_text(errors="replace")[-2000:]
-        return BenchFailed(f"{self._maker}: its process has ended, expected an answer; it said:\n{end}")
+        said = self._log.read_text(errors="replace").strip().splitlines() or ["nothing"]
+        return BenchFailed(f"{self._maker}: its process has ended, expected an answer; it said {said[-1]}")
 
 
 def performers(
