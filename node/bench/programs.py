@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -46,8 +47,14 @@ class Program:
 
 def radnode() -> Program:
     """Return the node itself, as `radnode serve` runs it, with limits that let a crowd of associations in."""
-    safe = "file, its name and its row (fsync, fsync of the folder, synchronous=FULL)"
-    return Program(OURS, version("radnode"), safe, _radnode_command, ae_title="RADNODE")
+    safe = "instance and row, in a journal that is flushed"
+    return Program(OURS, version("radnode"), safe, partial(_radnode_command, "machine"), ae_title="RADNODE")
+
+
+def radnode_for_process() -> Program:
+    """Return the node at its weaker durability, which survives the death of the process alone."""
+    command = partial(_radnode_command, "process")
+    return Program(f"{OURS}, durability = process", version("radnode"), "nothing", command, ae_title="RADNODE")
 
 
 def storescp(*, is_prompt: bool = True) -> Program:
@@ -102,10 +109,11 @@ def _orthanc_program() -> str | None:
     return shutil.which("Orthanc", path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin")
 
 
-def _radnode_command(folder: Path, port: int) -> list[str]:
+def _radnode_command(durability: str, folder: Path, port: int) -> list[str]:
     config = folder / "node.toml"
     config.write_text(
-        f'[node]\ndata = "{KEPT}"\n\n[archive]\nreserve_mb = 64\n\n[dicom]\nport = {port}\n'
+        f'[node]\ndata = "{KEPT}"\n\n[archive]\nreserve_mb = 64\ndurability = "{durability}"\n\n[dicom]\n'
+        f"port = {port}\n"
         f"max_associations = {MOST_ASSOCIATIONS}\nmax_associations_per_peer = {MOST_ASSOCIATIONS}\n"
     )
     for name in ("peers.toml", "routes.toml"):

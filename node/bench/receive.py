@@ -16,7 +16,16 @@ from node.bench.dcmtk_sender import send_folders
 from node.bench.echo_client import echo_at_once, echo_in_turn
 from node.bench.material import PARTS, Material, copied, made_up_ct, made_up_frames, made_up_mr
 from node.bench.plan import Benchmark, Plan
-from node.bench.programs import Program, dcmtk_version, documented, documented_strictly, orthanc, radnode, storescp
+from node.bench.programs import (
+    Program,
+    dcmtk_version,
+    documented,
+    documented_strictly,
+    orthanc,
+    radnode,
+    radnode_for_process,
+    storescp,
+)
 from node.bench.running import Running, start
 
 SENDER = "storescu"
@@ -40,7 +49,7 @@ QUICK = Amounts(slices=12, side=128, small=20, frames=20, echoes=20, crowd=10)
 
 def receivers() -> list[Program]:
     """Return who receives, the node first; one without a version is not installed."""
-    return [radnode(), storescp(), orthanc(), documented(), documented_strictly()]
+    return [radnode(), radnode_for_process(), storescp(), orthanc(), documented(), documented_strictly()]
 
 
 def receive_tasks(plan: Plan) -> Iterator[Task]:
