@@ -119,7 +119,7 @@ class ForgetfulDisk:
 
     root: PurePosixPath
     top: Folder = field(default_factory=Folder)
-    _syncs: dict[str, list[tuple[File | Folder, int, bytes]]] = field(default_factory=dict)
+    _syncs: dict[str, tuple[File | Folder, int, bytes]] = field(default_factory=dict)
 
     def holds(self, path: str) -> bool:
         return PurePosixPath(path).is_relative_to(self.root)
@@ -155,21 +155,20 @@ class ForgetfulDisk:
         there.set(new_name, entry)
         folder.set(name, None)
 
-    def begin_flush(self, by: str, path: str, *, is_everything: bool = False) -> None:
-        """Note what a flush of a file, of a folder or of everything has to make durable: what came before it."""
-        entries = _all_below(self.top) if is_everything else [self._entry(path)]
-        self._syncs[by] = [
-            (entry, len(entry.pending), bytes(entry.content) if isinstance(entry, File) else b"") for entry in entries
-        ]
+    def begin_flush(self, by: str, path: str) -> None:
+        """Note what a flush has to make durable: what was written until it began."""
+        entry = self._entry(path)
+        content = bytes(entry.content) if isinstance(entry, File) else b""
+        self._syncs[by] = (entry, len(entry.pending), content)
 
     def end_flush(self, by: str) -> None:
-        for entry, count, content in self._syncs.pop(by):
-            if isinstance(entry, File):
-                entry.flushed = content
-            else:
-                for name, named in entry.pending[:count]:
-                    _put(entry.flushed, name, named)
-            del entry.pending[:count]
+        entry, count, content = self._syncs.pop(by)
+        if isinstance(entry, File):
+            entry.flushed = content
+        else:
+            for name, named in entry.pending[:count]:
+                _put(entry.flushed, name, named)
+        del entry.pending[:count]
 
     def after_power_loss(self, folder: Path, survives: Survives) -> None:
         """Write what the machine finds when it has power again."""
@@ -186,15 +185,6 @@ class ForgetfulDisk:
         folder = self._entry(str(PurePosixPath(path).parent))
         assert isinstance(folder, Folder), path
         return folder, PurePosixPath(path).name
-
-
-def _all_below(folder: Folder) -> Iterator[File | Folder]:
-    yield folder
-    for entry in folder.entries.values():
-        if isinstance(entry, Folder):
-            yield from _all_below(entry)
-        else:
-            yield entry
 
 
 def _write_out(folder: Folder, there: Path, survives: Survives) -> None:

@@ -13,14 +13,14 @@ from pydicom.filereader import read_dataset
 
 _CALLS = (
     "openat,creat,write,pwrite64,writev,pwritev,pwritev2,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,"
-    "mkdirat,rmdir,fsync,fdatasync,syncfs,sync_file_range,ftruncate,truncate,fallocate,sendto,sendmsg,sendfile,copy_file_range"
+    "mkdirat,rmdir,fsync,fdatasync,sync_file_range,ftruncate,truncate,fallocate,sendto,sendmsg,sendfile,copy_file_range"
 )
 _LINE = re.compile(r"(\d+) +(.*)")
 _RESUMED = re.compile(r"<\.\.\. \w+ resumed>")
 _CALL = re.compile(r"(\w+)\((.*)\) += (-?\d+)", re.DOTALL)
 _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _DESCRIPTOR = re.compile(r"\d+<([^>]*)>")
-_FLUSHES = ("fsync(", "fdatasync(", "syncfs(")
+_FLUSHES = ("fsync(", "fdatasync(")
 
 _COMMAND_BEGINS = bytes.fromhex("0000000004000000")  # (0000,0000), whose value is the length of what follows
 _PDV_HEADER = 12  # bytes before a command set: of the PDU (PS3.8 9.3.5) and of its first PDV, if they go with it
@@ -80,7 +80,7 @@ def play(trace: Path, disk: ForgetfulDisk) -> Iterator[Sent | None]:
         elif text.startswith(_FLUSHES):
             path = _decoded(_DESCRIPTOR.search(text)[1])
             if disk.holds(path):
-                disk.begin_flush(process, path, is_everything=text.startswith("syncfs("))
+                disk.begin_flush(process, path)
         if text.endswith("<unfinished ...>"):
             begun[process] = text.removesuffix("<unfinished ...>").rstrip()
             continue
@@ -101,7 +101,7 @@ def _apply(call: _Call, process: str, disk: ForgetfulDisk) -> Iterator[Sent | No
 def _change(call: _Call, process: str, disk: ForgetfulDisk) -> bool:
     """Do to the disk what the call did; tell whether it concerned the disk."""
     match call.name:
-        case "fsync" | "fdatasync" | "syncfs" if disk.holds(call.path):
+        case "fsync" | "fdatasync" if disk.holds(call.path):
             disk.end_flush(process)
         case "write" if disk.holds(call.path):
             disk.file(call.path).write(call.data[: call.result])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 from collections.abc import Iterable, Iterator
@@ -90,19 +89,6 @@ def sync_folders(folders: Iterable[Path]) -> None:
     """Return once the names in several folders are on the device, each flushed once."""
     for folder in set(folders):
         sync_folder(folder)
-
-
-def sync_file_system(folder: Path) -> None:
-    """Return once everything written so far to the file system of a folder is on the device (syncfs(2)).
-
-    For many files that is one wait in place of one for each.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
-            raise OSError(ctypes.get_errno(), f"{folder}: its file system was not flushed")
-    finally:
-        os.close(descriptor)
 
 
 def move_durably(source: Path, target: Path) -> None:

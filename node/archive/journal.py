@@ -14,13 +14,14 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from node import faults
-from node.archive.disk import create_file, make_folders, move_durably, sync_file, sync_file_system
+from node.archive.disk import create_file, make_folders, move_durably, sync_content, sync_file, sync_folders
 from node.archive.durability import EachFlushed
 from node.archive.journal_record import (
     EPOCH_BYTES,
@@ -65,6 +66,7 @@ DEFAULT_SIZE = JournalSize.of(256)
 _FOLDER = "journal"
 _RETRY_SECONDS = 1.0
 _CLOSING_SECONDS = 10.0
+_FLUSHED_AT_ONCE = 8
 _ZEROS = bytes(1 << 20)
 
 
@@ -296,7 +298,10 @@ class Journal:
 
     def _settle_segment(self, segment: _Segment) -> None:
         """Flush the files of a segment, their names and their rows; only then is it empty."""
-        sync_file_system(self._root)
+        paths = {self._root / entry.path for entry in segment.entries}
+        with ThreadPoolExecutor(_FLUSHED_AT_ONCE) as pool:  # flushes that wait together share their way to the device
+            list(pool.map(_sync_if_there, paths))
+        sync_folders(path.parent for path in paths)
         self._sync_rows()
         faults.reach(FaultPoint.JOURNAL_SETTLED)
         emptied = self._emptied(segment)
@@ -326,6 +331,11 @@ def _sync_segments(segments: Sequence[_Segment]) -> None:
     for segment in set(segments):
         segment.sync()
     faults.reach(FaultPoint.JOURNAL_FLUSHED)
+
+
+def _sync_if_there(path: Path) -> None:
+    with suppress(FileNotFoundError):  # put aside or thrown away meanwhile
+        sync_content(path)
 
 
 def _allocate(path: Path, size: int) -> None:
