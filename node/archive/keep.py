@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import uuid
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,8 @@ from node.archive.reread import check_again, hash_data_set
 from node.errors import ArchiveError, MalformedInstance
 from node.faults import FaultPoint
 from node.vocabulary import ReceivedInstance
+
+logger = logging.getLogger("radnode.archive")
 
 _INCOMING, _INSTANCES, _RESULTS, _QUARANTINE = "incoming", "instances", "results", "quarantine"
 _REMOVAL = "removal"
@@ -105,6 +108,7 @@ class Archive:
                 file.write(content)
             if self._is_whole(part, relative):
                 part.rename(self._root / relative)
+                logger.warning("file put back from the journal", extra={"fields": {"path": relative}})
         finally:
             part.unlink(missing_ok=True)
 

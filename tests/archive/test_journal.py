@@ -72,7 +72,9 @@ def lose(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["gone", "empty", "torn"])
-def test_what_was_answered_and_not_flushed_is_put_back_after_a_loss_of_power(tmp_path: Path, how: str) -> None:
+def test_what_was_answered_and_not_flushed_is_put_back_after_a_loss_of_power(
+    tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with journaled(tmp_path) as (archive, journal):
         begin(archive, journal)
         kept = [keep(archive, number) for number in range(5)]
@@ -83,6 +85,7 @@ def test_what_was_answered_and_not_flushed_is_put_back_after_a_loss_of_power(tmp
         held = begin(archive, journal)
         assert [archive.path_of(each.path).read_bytes() for each in kept] == contents
         assert set(held) == {each.path for each in kept}
+    assert caplog.text.count("file put back from the journal") == 4
 
 
 def test_the_journal_knows_which_association_brought_what(tmp_path: Path) -> None:
