@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag
 
 # Printable ASCII without backslash and tilde is the same text in every character set of PS3.3 C.12.1.1.2.
@@ -22,6 +23,18 @@ _INTEGER = rb" *[+-]?[0-9]{1,9} *"
 _INTEGERS = re.compile(_INTEGER + rb"(?:\\" + _INTEGER + rb")*\0?")
 _PADDING = b"\0 "
 
+# What pydicom raises on a value that is not of its VR.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    NotImplementedError,
+    EOFError,
+    BytesLengthException,
+    struct.error,
+)
+
 
 class _Attribute(NamedTuple):
     tag: BaseTag
@@ -31,8 +44,8 @@ class _Attribute(NamedTuple):
 def read_value(header: Dataset, keyword: str) -> Any:
     """Return the value of an attribute, None where there is none.
 
-    Text, numbers and lists of them equal what pydicom reads, but are not of its types. Raises what pydicom
-    does on a value that is not of its VR.
+    Text, numbers and lists of them equal what pydicom reads, but are not of its types. Raises one of
+    UNREADABLE for a value that is not of its VR.
     """
     tag, vr = _attribute(keyword)
     element: object = header.get_item(tag)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
@@ -61,6 +61,7 @@ def outcome(read: Any) -> Any:
         return type(error)
 
 
+@settings(deadline=None)
 @given(keyword=st.sampled_from(KEYWORDS), written=WRITTEN, character_set=st.sampled_from(CHARACTER_SETS))
 def test_whatever_is_written_is_read_as_pydicom_reads_it(keyword: str, written: bytes, character_set: bytes) -> None:
     expected = outcome(lambda: data_set(keyword, written, character_set)[keyword].value)

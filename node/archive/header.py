@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import takewhile
@@ -13,12 +12,12 @@ from pydicom import dcmread
 from pydicom.charset import convert_encodings
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag
 from pydicom.values import convert_string
 
 from node.archive.walk import Element, Encoded, Encoding
 from node.errors import MalformedInstance
+from node.plain_values import UNREADABLE
 from node.vocabulary import StudyIdentity, study_identity
 
 # Rules and completion look at nothing longer; an encapsulated document must not fill the memory.
@@ -28,18 +27,6 @@ _MAYBE_SEQUENCES = frozenset((b"SQ", b"UN", None))
 
 _FIRST_PIXEL_TAG = 0x7FE00008  # float, double and integer pixel data follow each other (PS3.6)
 _CHARACTER_SET = BaseTag(0x00080005)
-
-# What pydicom raises on values that are not what their VR says.
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    ArithmeticError,
-    LookupError,
-    NotImplementedError,
-    EOFError,
-    BytesLengthException,
-    struct.error,
-)
 
 
 def build_header(encoded: Encoded, encoding: Encoding, elements: Sequence[Element]) -> Dataset:
@@ -66,7 +53,7 @@ def read_study(header: Dataset) -> StudyIdentity:
     """
     try:
         return study_identity(header)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _unreadable(error) from error
 
 
@@ -83,7 +70,7 @@ def prove_readable(file: BinaryIO | mmap.mmap) -> None:
     """
     try:
         dcmread(file, stop_before_pixels=True)  # type: ignore[arg-type]
-    except (*_UNREADABLE, OSError) as error:
+    except (*UNREADABLE, OSError) as error:
         if getattr(error, "errno", None) is not None:
             raise  # the disk's, where pydicom's own has no number
         raise _unreadable(error) from error
@@ -103,7 +90,7 @@ def _character_set(encoded: bytes) -> tuple[str, ...]:
     """Return Python's names of the encodings that a Specific Character Set states (PS3.3 C.12.1.1.2)."""
     try:
         return tuple(convert_encodings(convert_string(encoded, is_little_endian=True)))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _unreadable(error) from error
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Iterable
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
-from node.plain_values import read_text, read_value
+from node.plain_values import UNREADABLE, read_text, read_value
 
 INDEXED_KEYWORDS = (
     "AcquisitionNumber",
@@ -74,18 +72,6 @@ _GROUP_KEYWORDS = (
 _POSITION = "ImagePositionPatient"
 
 
-# What pydicom raises on a value that is not of its VR.
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    ArithmeticError,
-    LookupError,
-    NotImplementedError,
-    BytesLengthException,
-    struct.error,
-)
-
-
 def select_header(header: Dataset) -> dict[str, Any]:
     """Return the indexed attributes an instance states, by keyword: text, numbers, or lists of them.
 
@@ -107,7 +93,7 @@ def stated_text(header: Dataset, keyword: str) -> str:
     """Return a value as it is written; "" for one that is absent, empty or cannot be read."""
     try:
         return read_text(header, keyword)
-    except _UNREADABLE:
+    except UNREADABLE:
         return ""
 
 
@@ -120,14 +106,14 @@ def _read(header: Dataset, keyword: str) -> Any:
     """Return a value as JSON can hold it; None when it is absent, empty or cannot be read."""
     try:
         return _plain(read_value(header, keyword))
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
 def _items(header: Dataset, keyword: str) -> list[Dataset]:
     try:
         return list(header.get(keyword) or ())
-    except _UNREADABLE:
+    except UNREADABLE:
         return []
 
 
