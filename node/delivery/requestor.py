@@ -12,12 +12,15 @@ from typing import Any
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
 from node.delivery.handshake import Handshake, prepare_handshake
 from node.errors import DeliveryRefused, PeerUnreachable, PeerUntrusted
 from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, PeerAddress
+
+_REJECTED = (1, 2)  # for good, for now (PS3.8 9.3.4)
 
 
 class ResponseKeeper(DIMSEServiceProvider):
@@ -168,8 +171,8 @@ def _close_connection(association: Association) -> None:
 
 def _refusal(association: Association, peer: PeerAddress) -> PeerUnreachable | DeliveryRefused:
     """Return the error that says why an association did not come about."""
-    answer = association.acceptor.primitive
-    if association.is_rejected and answer is not None:
+    answer = _answer_to_request(association)
+    if answer is not None and answer.result in _REJECTED:
         numbers = f"{answer.result},{answer.result_source},{answer.diagnostic}"
         return PeerUnreachable(
             f"{_name(peer)}: association rejected ({numbers}: {answer.reason_str}); check both AE titles there"
@@ -184,6 +187,20 @@ def _refusal(association: Association, peer: PeerAddress) -> PeerUnreachable | D
     if association.is_aborted:
         return PeerUnreachable(f"{_name(peer)}: association request aborted")
     return PeerUnreachable(f"{_name(peer)}: no connection or no answer; check address and port")
+
+
+def _answer_to_request(association: Association) -> A_ASSOCIATE | None:
+    """Return what the peer answered, if it did.
+
+    pynetdicom 3.0.4 looks whether there is a connection before it looks for an answer; the connection of a peer
+    that rejects at once may be closed again by then, and the answer lies in the queue.
+    """
+    if not association.is_aborted:
+        return association.acceptor.primitive
+    waiting = association.dul.receive_pdu()
+    while waiting is not None and not isinstance(waiting, A_ASSOCIATE):
+        waiting = association.dul.receive_pdu()
+    return waiting
 
 
 def _name(peer: PeerAddress) -> str:
