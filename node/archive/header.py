@@ -40,6 +40,8 @@ def build_header(encoded: Encoded, encoding: Encoding, elements: Sequence[Elemen
     }
     header = Dataset(raw)
     stated = raw.get(_CHARACTER_SET)
+    if stated is not None and stated.VR not in (None, "CS"):
+        raise MalformedInstance(f"SpecificCharacterSet: found VR {stated.VR}, expected CS; correct it at the sender")
     character_set = _character_set(stated.value or b"") if stated else ("iso8859",)
     header.set_original_encoding(encoding.is_implicit, encoding.is_little, list(character_set))
     return header

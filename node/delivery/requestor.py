@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -189,18 +189,17 @@ def _refusal(association: Association, peer: PeerAddress) -> PeerUnreachable | D
     return PeerUnreachable(f"{_name(peer)}: no connection or no answer; check address and port")
 
 
-def _answer_to_request(association: Association) -> A_ASSOCIATE | None:
-    """Return what the peer answered, if it did.
+def _answer_to_request(association: Association) -> Any:
+    """Return the A-ASSOCIATE primitive that the peer answered, None if it did not.
 
     pynetdicom 3.0.4 looks whether there is a connection before it looks for an answer; the connection of a peer
     that rejects at once may be closed again by then, and the answer lies in the queue.
     """
-    if not association.is_aborted:
-        return association.acceptor.primitive
-    waiting = association.dul.receive_pdu()
-    while waiting is not None and not isinstance(waiting, A_ASSOCIATE):
-        waiting = association.dul.receive_pdu()
-    return waiting
+    answer: Any = association.acceptor.primitive
+    receive: Callable[[], Any] = association.dul.receive_pdu
+    while answer is None and (waiting := receive()) is not None:
+        answer = waiting if isinstance(waiting, A_ASSOCIATE) else None
+    return answer
 
 
 def _name(peer: PeerAddress) -> str:

@@ -59,6 +59,11 @@ def test_a_character_set_with_a_zero_byte_is_refused() -> None:
         header_of(b"\x08\x00\x05\x00CS\x06\x00IS\0_IR" + b"\x08\x00\x60\x00CS\x02\x00CT", EXPLICIT)
 
 
+def test_a_character_set_of_another_vr_is_refused() -> None:
+    with pytest.raises(MalformedInstance, match="found VR CZ, expected CS"):
+        header_of(b"\x08\x00\x05\x00CZ\x0a\x00ISO_IR 100", EXPLICIT)
+
+
 def test_a_birth_date_of_a_vr_that_nobody_knows_is_refused() -> None:
     header = header_of(b"\x10\x00\x30\x00ZZ\x08\x0019700101", EXPLICIT)
     with pytest.raises(MalformedInstance, match="header cannot be read"):
