@@ -97,8 +97,8 @@ def serve(config: Path, log_format: str) -> None:
     os.environ[LOG_FORMAT_VARIABLE] = log_format  # the workers inherit it
     os.umask(0o077)  # and this: what is written is for our user alone
     configure_logs()
-    forbid_decoding()
     node = Node(config, load_settings(config), SystemClock())
+    forbid_decoding()
     # A queue, not an Event: a handler may come while this thread holds the lock of what it waits on.
     told_to_end: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
