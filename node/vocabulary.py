@@ -279,6 +279,34 @@ class EarlierReport:
     series_instance_uid: str
 
 
+@dataclass(frozen=True)
+class InstanceReference:
+    """An instance by its UIDs alone, as one DICOM application names it to another."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True)
+class CommitmentRequest:
+    """What one DICOM application asks another to keep safe: an N-ACTION of Storage Commitment (PS3.4 J.3.2)."""
+
+    transaction_uid: str
+    references: tuple[InstanceReference, ...]
+
+
+@dataclass(frozen=True)
+class CommitmentReport:
+    """What became of that: an N-EVENT-REPORT (PS3.4 J.3.3).
+
+    `failed` gives the Failure Reason (0008,1197) of each instance that is not kept safe.
+    """
+
+    transaction_uid: str
+    committed: tuple[InstanceReference, ...]
+    failed: Mapping[InstanceReference, int]
+
+
 class Admission(StrEnum):
     """What the index made of an instance: the first of its UID, a repeat, or a result of our own."""
 
