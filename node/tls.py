@@ -1,4 +1,4 @@
-"""TLS for DICOM on either side (PS3.15 B.12, BCP 195): versions, suites, and our own certificate."""
+"""TLS of everything we speak (PS3.15 B.12, BCP 195): versions, suites, and our own certificate."""
 
 from __future__ import annotations
 

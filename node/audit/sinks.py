@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from node.errors import AuditUndelivered
+from node.tls import restrict
 
 _FACILITY_SECURITY = 10  # RFC 5424 6.2.1, as PS3.15 A.5 asks for
 _SEVERITY_NOTICE = 5
@@ -104,7 +105,7 @@ class Syslog:
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self._server.authorities or None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        restrict(context)
         if self._server.certificate:
             context.load_cert_chain(self._server.certificate, self._server.key or None)
         return context

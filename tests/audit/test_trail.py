@@ -146,6 +146,11 @@ class Repository:
         except ssl.SSLError:
             connection.close()
 
+    def offer(self, suite: str) -> None:
+        """Speak TLS 1.2 with this suite alone from now on."""
+        self._context.maximum_version = ssl.TLSVersion.TLSv1_2
+        self._context.set_ciphers(suite)
+
     def records(self) -> list[bytes]:
         """Return the records in the stream."""
         self._thread.join(10)
@@ -188,6 +193,17 @@ def test_a_repository_nobody_vouches_for_gets_nothing_and_the_messages_wait(
     stranger = Syslog(SyslogServer("localhost", repository.port), "node.example")
     assert trail_of(side, stranger).write_new() == 0
     assert repository.records() == []
+
+
+@pytest.mark.parametrize(("suite", "taken"), [("ECDHE-RSA-AES256-GCM-SHA384", 1), ("ECDHE-RSA-AES256-SHA384", 0)])
+def test_a_repository_gets_messages_under_a_suite_of_bcp_195_only(
+    side: Gathering, repository: Repository, suite: str, taken: int
+) -> None:
+    repository.offer(suite)
+    side.bring(received(1))
+    sink = Syslog(SyslogServer("localhost", repository.port, authorities=str(repository.certificate)), "node.example")
+    assert trail_of(side, sink).write_new() == taken
+    assert len(repository.records()) == taken
 
 
 def test_the_node_itself_is_an_application_that_starts_and_stops(side: Gathering) -> None:
