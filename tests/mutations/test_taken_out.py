@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +85,17 @@ def test_a_behaviour_that_is_taken_out_is_missed(mutation: Mutation, spoiled: Pa
     environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
     environment.setdefault("RADNODE_SHARED", str((REPOSITORY / ".." / "shared").resolve()))
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--timeout=300", "-m", "", f"--basetemp={tmp_path / 'run'}"]
-    ran = subprocess.run(
-        [*command, mutation.test], cwd=spoiled, env=environment, check=False, capture_output=True, text=True
-    )
-    assert ran.returncode == TEST_FAILED, ran.stdout[-2000:] + ran.stderr[-2000:]
+    with (tmp_path / "output").open("w+") as output:
+        where = {"cwd": spoiled, "env": environment, "stdout": output, "stderr": output}
+        ran = subprocess.Popen([*command, mutation.test], **where, start_new_session=True)
+        try:
+            code = ran.wait()
+        finally:
+            end_group(ran.pid)
+        assert code == TEST_FAILED, (tmp_path / "output").read_text()[-4000:]
+
+
+def end_group(group: int) -> None:
+    """End what a test that failed has left running: nodes, peers, tracers."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
