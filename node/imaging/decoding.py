@@ -14,6 +14,7 @@ from pydicom.pixels.utils import iter_pixels
 from node.errors import PixelsRefused
 from node.imaging.attributes import NumberReader
 from node.imaging.jpeg_extended import decode_deep_jpeg, is_deep_jpeg
+from node.imaging.native import native_frames
 
 # What pydicom and its decoders raise on headers and streams that cannot be decoded.
 UNDECODABLE = (
@@ -78,6 +79,9 @@ def _decoded(dataset: Dataset, indices: Sequence[int]) -> Iterator[NDArray[Any]]
         raise PixelsRefused(
             "PixelData: found none, expected the pixels of one frame; send the whole instance, not its header"
         )
+    frames = native_frames(dataset)
+    if frames is not None and max(indices) < len(frames):
+        return (frames[index] for index in indices)
     if is_deep_jpeg(dataset):
         return (decode_deep_jpeg(dataset, index) for index in indices)
     return iter_pixels(dataset, indices=list(indices))

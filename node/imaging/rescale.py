@@ -13,7 +13,9 @@ from node.imaging.attributes import NumberReader, words
 from node.imaging.volume import Unit
 from node.vocabulary import Mask
 
-Values = NDArray[np.float64]
+Values = NDArray[np.float64] | NDArray[np.int16]
+
+_INT16 = np.iinfo(np.int16)
 
 # No tissue and no noise has such a number: it is what makers put outside the reconstructed circle (-2000,
 # -3024 and others, often without PixelPaddingValue), give or take what lossy compression does to it.
@@ -36,8 +38,21 @@ class Rescale:
         return self.slope.is_integer() and self.intercept.is_integer()
 
     def apply(self, stored: NDArray[np.integer]) -> Values:
-        """Return the values of one slice."""
+        """Return the values of one slice, in an array of its own: as int16 where all are whole and fit."""
+        if self.is_whole and self._fits_int16(int(stored.min()), int(stored.max())):
+            return self._apply_int16(stored)
         return np.asarray(stored * np.float64(self.slope) + self.intercept)
+
+    def _fits_int16(self, low: int, high: int) -> bool:
+        ends = [int(self.slope) * end + int(self.intercept) for end in (low, high)]
+        return _INT16.min <= min(ends) and max(ends) <= _INT16.max
+
+    def _apply_int16(self, stored: NDArray[np.integer]) -> NDArray[np.int16]:
+        """Compute modulo 65536 all along, which is right in the end because the values fit."""
+        values = stored.astype(np.int16)
+        for step, number in ((np.multiply, int(self.slope)), (np.add, int(self.intercept))):
+            step(values, np.array(number & 0xFFFF, np.uint16).view(np.int16), out=values)
+        return values
 
 
 def read_rescale(header: Dataset) -> Rescale:

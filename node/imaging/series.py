@@ -14,7 +14,7 @@ from node.errors import MixedImages, PixelsRefused
 from node.imaging.decoding import decode_frames
 from node.imaging.geometry import Stack, stack_single
 from node.imaging.intensity import padding_mask
-from node.imaging.rescale import filler_mask
+from node.imaging.rescale import FILLER_HU, Values, filler_mask
 from node.imaging.slices import Slice, slices_of
 from node.imaging.splitting import SplitKey, split_slices, stack_slices
 from node.imaging.volume import Volume, Voxels
@@ -100,15 +100,18 @@ class _Filling:
     def __init__(self, shape: tuple[int, int, int]) -> None:
         self._voxels: Voxels = np.zeros(shape, np.int16)
         self._padding: Mask = np.zeros(shape, np.bool_)
+        self._padded: list[int] = []
         self._lowest = np.inf
 
     def put(self, place: int, stored: NDArray[Any], part: Slice) -> None:
         """Rescale one slice by its own line and keep it, apart from what the scanner did not see."""
         values = part.rescale.apply(stored)
-        padding = padding_mask(stored, part.dataset) | filler_mask(values, part.rescale.unit)
-        seen = values[~padding]
-        values[padding] = 0
-        self._padding[place] = padding
+        seen, padding = values, _padding_of(stored, values, part)
+        if padding is not None:
+            seen = values[~padding]
+            values[padding] = 0
+            self._padding[place] = padding
+            self._padded.append(place)
         if seen.size:
             low, high = float(seen.min()), float(seen.max())
             self._lowest = min(self._lowest, low)
@@ -127,9 +130,20 @@ class _Filling:
                 "PixelPaddingValue: found nothing but padding in the whole series, expected a picture; look at the "
                 "series at the modality"
             )
-        self._voxels[self._padding] = self._lowest
+        for place in self._padded:
+            self._voxels[place][self._padding[place]] = self._lowest
         return self._voxels, self._padding
 
     def _widen_unless(self, fits: bool) -> None:
         if not fits and self._voxels.dtype != np.float32:
             self._voxels = self._voxels.astype(np.float32)
+
+
+def _padding_of(stored: NDArray[Any], values: Values, part: Slice) -> Mask | None:
+    """Return where the scanner saw nothing, or None where a look at the extremes tells that it saw everything."""
+    masks = []
+    if "PixelPaddingValue" in part.dataset:
+        masks.append(padding_mask(stored, part.dataset))
+    if values.min() <= FILLER_HU:
+        masks.append(filler_mask(values, part.rescale.unit))
+    return np.logical_or.reduce(masks) if masks else None
