@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from node.card import ModelCard, read_card
-from node.errors import ModelCardError, ModelNotTrusted, WeightsMismatch
+from node.errors import ModelCardError, ModelChanged, ModelNotTrusted, WeightsMismatch
 from node.settings import Settings
 from node.vocabulary import ModelIdentity
 
@@ -63,6 +63,18 @@ class Model:
                 f"{self.card.weights.sha256[:12]}…; restore the weights of version {self.card.version}"
             )
 
+    def require(self, sha256: str) -> None:
+        """Raise ModelChanged unless this is the model with that SHA-256."""
+        if self.identity.sha256 != sha256:
+            raise ModelChanged(
+                f"{self.card.name}: found SHA-256 {self.identity.sha256[:12]}… in {self.folder}, expected "
+                f"{sha256[:12]}… as the job says; restart the node, then `radnode studies retry`"
+            )
+
+    def seen_again(self) -> Model:
+        """Return the model as its files are by now; its gate is as it was."""
+        return replace(self)
+
 
 class Catalog:
     """The models a node can run, by name."""
@@ -82,6 +94,11 @@ class Catalog:
         is_trusted = {name: not trusted or model.identity.sha256 in trusted for name, model in found.items()}
         self.models = {name: model for name, model in found.items() if is_trusted[name]}
         self.untrusted = {name: model for name, model in found.items() if not is_trusted[name]}
+
+    @property
+    def identities(self) -> dict[str, str]:
+        """Return the SHA-256 of every model, by its name."""
+        return {name: model.identity.sha256 for name, model in self.models.items()}
 
     def __getitem__(self, name: str) -> Model:
         """Return the model called `name`; raises ModelNotTrusted, or ModelCardError that lists those there are."""

@@ -161,9 +161,19 @@ def _add_study_verb(name: str, act: Callable[[Database, SystemClock, str], objec
 
 _add_study_verb("complete", complete_study, "Declare that all of a study is there; a running node goes on at once.")
 _add_study_verb("cancel", cancel_study, "End a study's jobs and send nothing more of it; its images stay.")
-_add_study_verb("retry", retry_study, "Queue a study's failed and refused jobs again; take up a cancelled study.")
 _add_study_verb("hold", hold_study_by_hand, "Analyse and send nothing of a study until it is released.")
 _add_study_verb("release", release_study, "Let a held study go on from where it was, once the reason is dealt with.")
+
+
+@studies.command("retry")
+@click.argument("study_uid")
+@config_option
+def retry(study_uid: str, config: Path) -> None:
+    """Queue a study's failed and refused jobs again; take up a cancelled study."""
+    settings = load_settings(config)
+    database = _database(settings)
+    retry_study(database, SystemClock(), study_uid, site_catalog(settings).identities)
+    click.echo(f"{study_uid}: {describe_study(database, study_uid).study.state}")
 
 
 @main.group()

@@ -5,6 +5,7 @@ RadnodeError
   ModelCardError       a model folder does not describe itself correctly
     WeightsMismatch    the weights file is not the one model.toml names
     ModelNotTrusted    the model is not among those that node.toml lets run
+    ModelChanged       the model folder is not what a job, or the node at its start, took it for
   ArchiveError
     ArchiveFull        no room to keep an instance
     MalformedInstance  the data set does not end where its lengths say
@@ -71,6 +72,10 @@ class WeightsMismatch(ModelCardError):
 
 class ModelNotTrusted(ModelCardError):
     """The model is not among those that `node.toml` lets run; its code is not loaded."""
+
+
+class ModelChanged(ModelCardError):
+    """The model folder is not what a job, or the node at its start, took it for; nothing of it is run."""
 
 
 class ArchiveError(RadnodeError):

@@ -97,8 +97,7 @@ class Node:
         self._queue.interrupt()  # so that no worker of an earlier run ends a job while files and rows are compared
         self._reconciliation.run(arrivals)
         self._journal.start(is_used=self._is_journaled)
-        models = self._catalog.models
-        self._queue.adopt_models({name: model.identity.sha256 for name, model in models.items()})
+        self._queue.adopt_models(self._catalog.identities)
         self._supervisor.start()
         for loop in self._loops:
             loop.start()

@@ -73,6 +73,14 @@ def test_changed_weights_are_noticed(folder: Path) -> None:
         Catalog([folder.parent])[NAME].check_weights()
 
 
+@pytest.mark.parametrize("file", ["model.toml", "architecture.py", "preprocess.py", "weights.weights.h5"])
+def test_every_file_of_a_model_is_part_of_its_identity(folder: Path, file: str) -> None:
+    before = Catalog([folder.parent])[NAME].identity.sha256
+    with (folder / file).open("ab") as end:
+        end.write(b"\n")
+    assert Catalog([folder.parent])[NAME].identity.sha256 != before
+
+
 def test_missing_weights_are_named(folder: Path) -> None:
     (folder / "weights.weights.h5").unlink()
     with pytest.raises(WeightsMismatch, match="no weights file"):

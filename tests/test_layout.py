@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import os
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,8 @@ NODE = REPOSITORY / "node"
 LONGEST_MODULE = 400
 LONGEST_FUNCTION = 60
 FORBIDDEN_NAMES = {"utils", "util", "common", "misc", "manager", "helpers"}
+
+MENDED_PYDICOM = (3, 0, 2)  # CVE-2026-32711
 
 # Which parts of the tree may import a library; "" stands for the modules directly in node/.
 LIBRARY_HOMES = {
@@ -62,8 +68,9 @@ def siblings_of(path: Path) -> set[Path]:
     return found
 
 
-def run_python(code: str) -> str:
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+def run_python(code: str, **settings: str) -> str:
+    command, environment = [sys.executable, "-c", code], os.environ | settings
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY, env=environment)
     return answer.stdout
 
 
@@ -121,6 +128,33 @@ def test_a_serving_node_cannot_decode_even_by_mistake() -> None:
         "forbid_decoding(); print(before, *(get_decoder(s).available_plugins for s in (JPEG2000, JPEGBaseline8Bit)))"
     )
     assert run_python(code).strip() == "True () ()"
+
+
+def test_the_process_that_serves_has_given_up_its_decoders(tmp_path: Path) -> None:
+    config = REPOSITORY / "config" / "node.toml"
+    code = (
+        "import os, signal, threading, time\n"
+        "from pydicom.pixels.decoders.base import get_decoder\n"
+        "from pydicom.uid import JPEG2000\n"
+        "from node.cli import main\n"
+        "def end_once_it_listens_to_signals():\n"
+        "    while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL: time.sleep(0.05)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "threading.Thread(target=end_once_it_listens_to_signals, daemon=True).start()\n"
+        f"main(['serve', '--config', {str(config)!r}], standalone_mode=False)\n"
+        "print(get_decoder(JPEG2000).available_plugins)"
+    )
+    settings = {"RADNODE_DATA": str(tmp_path), "RADNODE_DICOM_PORT": "0"}
+    assert run_python(code, **settings).strip() == "()"
+
+
+def test_what_parses_untrusted_bytes_is_pinned_above_its_known_holes() -> None:
+    requirements = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
+    (stated,) = [line for line in requirements if line.startswith("pydicom")]
+    least = re.search(r">=([\d.]+)", stated)
+    assert least is not None
+    for found in (least[1], version("pydicom")):
+        assert tuple(map(int, found.split("."))) >= MENDED_PYDICOM
 
 
 def test_nothing_in_node_names_a_model() -> None:

@@ -55,7 +55,13 @@ class EventName(StrEnum):
 
 # Those that a person has to look at: the log has them as errors, so that a monitor can raise the alarm.
 ALERTS = frozenset(
-    {EventName.INSTANCE_CONFLICT, EventName.STUDY_HELD, EventName.JOB_FAILED, EventName.DELIVERY_DEAD}
+    {
+        EventName.INSTANCE_CONFLICT,
+        EventName.FILE_MISSING,
+        EventName.STUDY_HELD,
+        EventName.JOB_FAILED,
+        EventName.DELIVERY_DEAD,
+    }
 )
 
 # What deserves a look, though nothing of ours is the worse for it.

@@ -20,6 +20,7 @@ from node.imaging.budget import PixelBudget
 from node.imaging.volume import Volume
 from node.inference.analysis import Analysis, Gate, Inputs, analyse
 from node.inference.doubts import find_doubts
+from node.inference.loading import load_part
 from node.inference.network import Network
 from node.jobs.queue import Claim, JobQueue, StoredResult
 from node.results.encode import encode_results
@@ -71,7 +72,9 @@ class Execution:
         try:
             job = self._load(claim)
             inputs = self._read(job)
-            analysis = self._analyse(inputs, self._catalog[claim.model])
+            model = self._catalog[claim.model]
+            model.require(claim.model_sha256)
+            analysis = self._analyse(inputs, model)
             analysed = time.perf_counter()
             results = self._encode(job, inputs, analysis)
         except StudyRefused as refusal:
@@ -98,8 +101,14 @@ class Execution:
         return find_doubts(analysis.description.conclusions, model.card.output, inputs[analysis.role][0])
 
     def _network(self, name: str) -> Network:
+        """Return a model's network, loaded once together with its code: only what its identity was made of."""
         if name not in self._networks:
-            self._networks[name] = Network(self._catalog[name])
+            model = self._catalog[name]
+            sha256 = model.identity.sha256  # before anything of it is loaded
+            network = Network(model)
+            load_part(model.folder, "preprocess")  # now, so that one swap takes network and code or neither
+            model.seen_again().require(sha256)
+            self._networks[name] = network
         return self._networks[name]
 
     def _load(self, claim: Claim) -> Job:

@@ -124,6 +124,26 @@ def requeue_job(session: Session, clock: Clock, job: Job) -> None:
     record_event(session, clock.now(), EventName.JOB_QUEUED, job, model=job.model)
 
 
+def adopt_model(session: Session, clock: Clock, job: Job, identities: Mapping[str, str]) -> None:
+    """Let a waiting job run the model installed now; `identities` maps a name to its SHA-256.
+
+    Where there is such a job already, one is enough.
+    """
+    newest = identities.get(job.model, job.model_sha256)
+    if newest == job.model_sha256:
+        return
+    twin = select(Job.id).where(
+        Job.study_id == job.study_id,
+        Job.model == job.model,
+        Job.model_sha256 == newest,
+        Job.inputs_digest == job.inputs_digest,
+    )
+    if session.scalar(twin) is None:
+        job.model_sha256 = newest
+    else:
+        cancel_job(session, clock, job, "the same job is queued for the model installed now")
+
+
 def _want_everything(_destination: str, _kind: str) -> bool:
     return True
 
@@ -255,21 +275,7 @@ class JobQueue:
         """Let waiting jobs run the models installed now: `identities` maps a name to its SHA-256."""
         with self._database.writing() as session:
             for job in session.scalars(select(Job).where(Job.state == JobState.QUEUED)).all():
-                newest = identities.get(job.model, job.model_sha256)
-                if newest != job.model_sha256:
-                    self._adopt(session, job, newest)
-
-    def _adopt(self, session: Session, job: Job, model_sha256: str) -> None:
-        twin = select(Job.id).where(
-            Job.study_id == job.study_id,
-            Job.model == job.model,
-            Job.model_sha256 == model_sha256,
-            Job.inputs_digest == job.inputs_digest,
-        )
-        if session.scalar(twin) is None:
-            job.model_sha256 = model_sha256
-        else:
-            cancel_job(session, self._clock, job, "the same job is queued for the model installed now")
+                adopt_model(session, self._clock, job, identities)
 
     def _recover(self, session: Session) -> None:
         """Give up leases that ran out, also those of an earlier boot."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from node.clock import Clock
 from node.database import Database, EventName, Job, Study, record_event
 from node.errors import IllegalMove, UnknownStudy
 from node.jobs.progress import derive_progress, hold_study, release_hold
-from node.jobs.queue import cancel_job, requeue_job
+from node.jobs.queue import adopt_model, cancel_job, requeue_job
 from node.states import JobState, StudyState
 from node.studies.assembly import COMPLETED_BY_HAND
 
@@ -52,10 +53,13 @@ def cancel_study(database: Database, clock: Clock, study_instance_uid: str) -> i
         return len(waiting)
 
 
-def retry_study(database: Database, clock: Clock, study_instance_uid: str) -> int:
+def retry_study(
+    database: Database, clock: Clock, study_instance_uid: str, installed: Mapping[str, str] = MappingProxyType({})
+) -> int:
     """Queue the failed and refused jobs again, and return how many; a cancelled study begins again.
 
-    Raises UnknownStudy, or IllegalMove when there is nothing to try again.
+    They run the models `installed` now, each name with its SHA-256, as those that waited do. Raises UnknownStudy,
+    or IllegalMove when there is nothing to try again.
     """
     with _study(database, study_instance_uid) as (session, study):
         _expect(study, study.state != StudyState.HELD, "release it first")
@@ -65,6 +69,7 @@ def retry_study(database: Database, clock: Clock, study_instance_uid: str) -> in
         _expect(study, is_cancelled or bool(jobs), "no job failed; `radnode deliveries resend` sends results again")
         for job in jobs:
             requeue_job(session, clock, job)
+            adopt_model(session, clock, job, installed)
         if is_cancelled:
             study.move(StudyState.RECEIVING)
             study.reason = ""

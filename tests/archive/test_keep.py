@@ -207,6 +207,15 @@ def test_nothing_is_kept_that_would_use_the_reserve(tmp_path: Path, ct: Path) ->
     assert archive.store_result(ct.read_bytes())
 
 
+def test_a_result_may_use_the_reserve_that_what_is_received_may_not(tmp_path: Path, ct: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    archive = Archive(tmp_path, reserve_bytes=free * 2)
+    with pytest.raises(ArchiveFull):
+        archive.begin(announced(ct))
+    path, _ = archive.store_result(ct.read_bytes())
+    assert archive.path_of(path).read_bytes() == ct.read_bytes()
+
+
 def test_the_reserve_counts_what_is_to_be_written(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
     require_space(tmp_path, 1, 0)

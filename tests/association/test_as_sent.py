@@ -53,6 +53,18 @@ def test_letters_of_a_character_set_that_is_not_declared_are_kept_as_bytes(
     assert name in kept.read_bytes()
 
 
+@pytest.mark.parametrize("character_set", ["ISO_IR 999", "KOI8-R", "\\ISO 2022 IR 87"])
+def test_an_instance_in_a_character_set_that_is_unknown_or_foreign_is_kept_as_it_is(
+    node: Node, tmp_path: Path, character_set: str
+) -> None:
+    dataset = chest(1)
+    dataset.SpecificCharacterSet = character_set
+    path = written(dataset, tmp_path / "foreign.dcm")
+    assert [answer.status for answer in send(node, path)] == [0x0000]
+    (kept,) = node.instances.values()
+    assert data_set_bytes(kept) == data_set_bytes(path)
+
+
 def test_a_study_of_two_patients_is_held_as_it_comes_in(node: Node, tmp_path: Path) -> None:
     first = chest(1)
     second = chest(2, PatientID="OTHER", StudyInstanceUID=first.StudyInstanceUID)

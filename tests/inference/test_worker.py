@@ -109,6 +109,12 @@ def test_images_within_the_pixel_budget_are_analysed(tmp_path: Path) -> None:
     assert node.analyse(*datasets).state is JobState.DONE
 
 
+def test_an_instance_without_patient_id_is_never_analysed(tmp_path: Path) -> None:
+    refused = analysing(tmp_path).analyse(*mr_study(slices=4, PatientID=""))
+    assert refused.state is JobState.REFUSED
+    assert "PatientID is empty" in refused.reason
+
+
 EXCHANGING = """
 
 def interpret(prediction, volume):

@@ -1,7 +1,8 @@
 """Each behaviour the node is trusted for has a test that fails once the behaviour is taken out of the code.
 
-A TOML file beside this one lists, for each behaviour, the lines that bring it, what takes it out, and the test. The
-quick test sees that the lists fit the code; `make long` takes out one behaviour after another, in a copy.
+A TOML file beside this one lists, for each behaviour, the lines that bring it, what takes it out, and the test; and,
+where it is one of those of docs/reliability.md, the row of what can go wrong. The quick tests see that the lists fit
+the code and that table; `make long` takes out one behaviour after another, in a copy.
 """
 
 from __future__ import annotations
@@ -23,17 +24,22 @@ from conftest import REPOSITORY
 
 COPIED = ("node", "tests", "config", "docs", "deploy", "pyproject.toml", "README.md", "ARCHITECTURE.md")
 TEST_FAILED = 1  # the exit code of pytest
+CATALOGUE = "\n## What can go wrong\n"
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """A behaviour, the text that brings it (once in `file`), what takes its place, and the test that sees it."""
+    """A behaviour, the text that brings it (once in `file`), what takes its place, and the test that sees it.
+
+    `row` is the first cell of its line in the table "What can go wrong".
+    """
 
     behaviour: str
     file: str
     find: str
     replace: str
     test: str
+    row: str = ""
 
 
 def mutations() -> list[Mutation]:
@@ -75,6 +81,22 @@ def test_a_listed_behaviour_is_where_the_list_says_and_so_is_its_test(mutation: 
         assert f"def {function}(" in (REPOSITORY / file).read_text()
     else:
         assert (REPOSITORY / file).is_file()
+
+
+def catalogue() -> dict[str, tuple[set[str], int]]:
+    """Return the files with tests and the number of behaviours that docs/reliability.md states for each row."""
+    _, _, section = (REPOSITORY / "docs" / "reliability.md").read_text().partition(CATALOGUE)
+    lines = re.findall(r"^\| (.+) \| (`.+`) \| (\d+) \|$", section.partition("\n## ")[0], re.MULTILINE)
+    return {row: (set(re.findall(r"`(.+?)`", files)), int(count)) for row, files, count in lines}
+
+
+def test_the_table_of_what_can_go_wrong_is_that_of_the_lists() -> None:
+    stated = catalogue()
+    listed = {row: [one.test for one in mutations() if one.row == row] for row in stated}
+    assert {one.row for one in mutations() if one.row} == set(stated)
+    assert {row: count for row, (_, count) in stated.items()} == {row: len(tests) for row, tests in listed.items()}
+    for row, (files, _) in stated.items():
+        assert files <= {test.partition("::")[0] for test in listed[row]}, row
 
 
 @pytest.mark.long

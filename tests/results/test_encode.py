@@ -174,8 +174,8 @@ def test_every_result_says_that_it_is_not_for_diagnosis_and_which_model_made_it(
         assert "not for diagnosis" in result.SeriesDescription
         assert made.model.title in result.SeriesDescription
         assert result.ContentQualification == "RESEARCH"
-        models = [item.ManufacturerModelName for item in result.ContributingEquipmentSequence]
-        assert made.model.name in models
+        models = {item.ManufacturerModelName: item for item in result.ContributingEquipmentSequence}
+        assert made.model.sha256 in models[made.model.name].SoftwareVersions
         if kind in REPORTS:
             assert (result.CompletionFlag, result.VerificationFlag) == ("COMPLETE", "UNVERIFIED")
             assert result.PreliminaryFlag == "PRELIMINARY"

@@ -156,6 +156,15 @@ def test_a_report_on_a_segmentation_that_is_not_sent_with_it_is_refused(
         check_identity(results[ResultKind.MEASUREMENT_REPORT], [source], study_identity(source))
 
 
+@pytest.mark.parametrize("keyword", ["PatientID", "PatientName", "PatientBirthDate", "AccessionNumber"])
+def test_patient_and_accession_number_are_among_what_is_compared(
+    results: dict[ResultKind, Dataset], source: Dataset, keyword: str
+) -> None:
+    setattr(results[ResultKind.TEXT_REPORT], keyword, "19010101" if "Date" in keyword else "OTHER")
+    with pytest.raises(IdentityMismatch, match=keyword):
+        check(results, ResultKind.TEXT_REPORT, source)
+
+
 def test_a_result_that_refers_to_nothing_is_refused(results: dict[ResultKind, Dataset], source: Dataset) -> None:
     del results[ResultKind.TEXT_REPORT].CurrentRequestedProcedureEvidenceSequence
     with pytest.raises(IdentityMismatch, match="refers to no instance"):

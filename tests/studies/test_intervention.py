@@ -121,6 +121,14 @@ def test_failed_and_refused_jobs_run_again_with_all_their_attempts(side: Gatheri
     assert "failed" not in job_states(side)
 
 
+def test_what_is_retried_runs_the_model_that_is_installed_now(side: Gathering) -> None:
+    analysing(side)
+    for _ in range(3):
+        side.queue.fail(claimed(side), "died")
+    retry_study(side.database, side.clock, UID, {"chest_dx_lungs": "f" * 64})
+    assert claimed(side).model_sha256 == "f" * 64
+
+
 def test_a_study_without_failed_jobs_cannot_be_retried(side: Gathering) -> None:
     with pytest.raises(IllegalMove, match="analysing; no job failed"):
         retry_study(analysing(side).database, side.clock, UID)
