@@ -8,6 +8,7 @@ from io import BytesIO
 from pydicom.dataset import Dataset
 
 from node.results.candidates import encode_candidate_report, has_candidates
+from node.results.character_set import keep_undeclared_text
 from node.results.conclusion import encode_conclusion_report, encode_frame_report
 from node.results.derived_series import encode_derived_series
 from node.results.key_image import encode_key_image
@@ -30,7 +31,7 @@ def encode_results(request: ResultRequest) -> tuple[ResultObject, ...]:
     a mask or the picture is not on the sources' grid.
     """
     check_request(request)
-    return tuple(_finish(kind, dataset) for kind, dataset in _encode(request))
+    return tuple(_finish(kind, dataset, request.source) for kind, dataset in _encode(request))
 
 
 def _encode(request: ResultRequest) -> Iterator[tuple[ResultKind, Dataset]]:
@@ -58,7 +59,8 @@ def _encode(request: ResultRequest) -> Iterator[tuple[ResultKind, Dataset]]:
             yield ResultKind.DERIVED_SERIES, image
 
 
-def _finish(kind: ResultKind, dataset: Dataset) -> ResultObject:
+def _finish(kind: ResultKind, dataset: Dataset, source: Dataset) -> ResultObject:
+    keep_undeclared_text(dataset, source)
     part10 = BytesIO()
     dataset.save_as(part10, enforce_file_format=True)
     return ResultObject(

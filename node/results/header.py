@@ -211,7 +211,7 @@ def _model_equipment(request: ResultRequest) -> hd.ContributingEquipment:
 
 
 def _copied(source: Dataset, keyword: str) -> DataElement:
-    """Return the element with its decoded value, which a result then writes in UTF-8."""
+    """Return the element with its decoded value, which a result then writes in a character set of its own."""
     vr = dictionary_VR(keyword)
     value = source.get(keyword)
     if vr == VR.PN and value is not None:

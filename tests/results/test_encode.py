@@ -198,8 +198,8 @@ def test_a_second_region_of_a_finding_is_drawn_under_a_uid_of_its_own(shared: Pa
     assert len({item.UID for item in items_named(report, TRACKING_UID)}) == 2
 
 
-def japanese(character_set: list[str], name: str) -> Dataset:
-    """Return a source as it arrives from a device that writes ISO 2022 or Latin-1."""
+def as_sent(character_set: list[str] | None, name: str) -> Dataset:
+    """Return a source as it arrives from a device that writes this character set, or Latin-1 and does not say so."""
     source = chest_dx(shaded_picture(), SpecificCharacterSet=character_set, PatientName=name)
     part10 = BytesIO()
     dcmwrite(part10, source, enforce_file_format=True)
@@ -216,10 +216,24 @@ def japanese(character_set: list[str], name: str) -> Dataset:
 )
 def test_a_name_in_the_characters_of_its_country_survives(character_set: list[str], name: str) -> None:
     made = small()
-    results = encoded(replace(made, sources=(japanese(character_set, name),)))
+    results = encoded(replace(made, sources=(as_sent(character_set, name),)))
     for result in results.values():
         assert result.SpecificCharacterSet == "ISO_IR 192"
         assert str(result.PatientName) == name
+
+
+@pytest.mark.parametrize("character_set", [None, ["ISO_IR 6"]])
+def test_a_name_in_a_character_set_that_nobody_declared_keeps_its_bytes(character_set: list[str] | None) -> None:
+    sent = "Иванов^Иван".encode("cp1251")
+    made = replace(small(), sources=(as_sent(character_set, sent.decode("latin-1")),))
+    objects = encode_results(replace(made, model=replace(made.model, title="Lungs \u2013 5 ± 2 µm, très bien")))
+    for written in objects:
+        result = dcmread(BytesIO(written.encoded))
+        assert "SpecificCharacterSet" not in result
+        assert b"PN" + len(sent + b" ").to_bytes(2, "little") + sent + b" " in written.encoded
+        del result.PatientName
+        assert str(result).isascii()
+        assert "Lungs - 5 +/- 2 um, tres bien" in str(result)
 
 
 @pytest.mark.parametrize("missing", ["StudyID", "StudyDate", "PatientID", "PatientOrientation", "BodyPartExamined"])
