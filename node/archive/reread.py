@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from pydicom.errors import InvalidDicomError
@@ -25,6 +27,28 @@ class DataSetOnDisk:
     start: int
     size: int
     sha256: str
+
+
+class FileState(StrEnum):
+    """What became of a file since it was kept."""
+
+    WHOLE = "whole"
+    CHANGED = "changed"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+
+
+def state_of_file(read_sha256: Callable[[], str], sha256: str) -> FileState:
+    """Read a kept file from its first byte to its last, and compare its SHA-256 (hex) with that of its row."""
+    try:
+        found = read_sha256()
+    except FileNotFoundError:
+        return FileState.MISSING
+    except MalformedInstance:
+        return FileState.CHANGED
+    except OSError:
+        return FileState.UNREADABLE
+    return FileState.WHOLE if found == sha256 else FileState.CHANGED
 
 
 def hash_data_set(path: Path) -> DataSetOnDisk:

@@ -9,7 +9,7 @@ from pydicom.datadict import tag_for_keyword
 
 from node.archive.identity import check_uid
 from node.archive.walk import UNDEFINED, Element, encoding_of, read_element, walk_dataset
-from node.errors import MalformedCommitment, MalformedInstance
+from node.errors import MalformedCommitment, MalformedInstance, TooMuchAsked
 from node.vocabulary import CommitmentReport, CommitmentRequest, InstanceReference
 
 COMMITMENT_CLASS = "1.2.840.10008.1.20.1"
@@ -50,7 +50,8 @@ def event_type_of(report: CommitmentReport) -> int:
 def decode_request(encoded: bytes, transfer_syntax: str) -> CommitmentRequest:
     """Read the Action Information of an N-ACTION; what it names twice is there once.
 
-    Raises MalformedCommitment for one that is not whole or names no instance.
+    Raises MalformedCommitment for one that is not whole or names no instance, TooMuchAsked for one that names
+    more than MOST_REFERENCES.
     """
     try:
         information = _Information(encoded, transfer_syntax)
@@ -126,7 +127,7 @@ class _Information:
             reference = InstanceReference(self._uid(elements, _CLASS), self._uid(elements, _INSTANCE))
             yield reference, self._reason(elements.get(_REASON))
         if at < end:
-            raise MalformedCommitment(f"sequence: found more than {MOST_REFERENCES} items; send several requests")
+            raise TooMuchAsked(f"sequence: found more than {MOST_REFERENCES} items; send several requests")
 
     def _item(self, at: int, end: int) -> tuple[int, dict[int, Element]]:
         """Return where the item at `at` ends, and its elements by tag."""

@@ -30,7 +30,7 @@ from node.commitment.information import (
     encode_request,
     event_type_of,
 )
-from node.errors import MalformedCommitment
+from node.errors import MalformedCommitment, TooMuchAsked
 from node.vocabulary import CommitmentReport, CommitmentRequest, InstanceReference
 
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
@@ -251,7 +251,7 @@ def test_the_longest_request_is_read_in_a_few_seconds() -> None:
 
 def test_a_longer_request_is_refused() -> None:
     encoded = encode_request(many(MOST_REFERENCES + 1), ExplicitVRLittleEndian)
-    with pytest.raises(MalformedCommitment, match="several requests"):
+    with pytest.raises(TooMuchAsked, match="several requests"):
         decode_request(encoded, ExplicitVRLittleEndian)
 
 
