@@ -15,6 +15,7 @@ from pydicom.filereader import read_file_meta_info
 from node.archive.file_head import AnnouncedInstance, encode_file_head
 from node.archive.part import CheckedDataSet, check_data_set
 from node.errors import MalformedInstance
+from node.plain_values import UNREADABLE
 
 _CHUNK_BYTES = 1 << 20
 
@@ -59,7 +60,7 @@ def hash_data_set(path: Path) -> DataSetOnDisk:
             str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID), str(meta.TransferSyntaxUID)
         )
         head = encode_file_head(announced)
-    except (InvalidDicomError, AttributeError, ValueError, EOFError) as error:
+    except (InvalidDicomError, AttributeError, *UNREADABLE) as error:
         raise _not_ours() from error
     with path.open("rb") as file:
         if file.read(len(head)) != head:

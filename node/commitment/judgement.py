@@ -132,7 +132,7 @@ class Judgement:
             return FailureReason.NO_SUCH_INSTANCE
         if held.sop_class_uid != asked.sop_class_uid:
             return FailureReason.CLASS_CONFLICT
-        if self._is_disputed(held, asked.sop_instance_uid):  # we cannot tell which content the peer means, and keep only the first
+        if self._is_disputed(held, asked.sop_instance_uid):  # the peer may mean the content that we did not keep
             return FailureReason.PROCESSING_FAILURE
         found = state_of_file(lambda: self._archive.examine(held.path).sha256, held.sha256)
         if found is FileState.WHOLE:

@@ -38,7 +38,7 @@ def archive(tmp_path: Path) -> Archive:
 
 def context(abstract_syntax: str = CT_CLASS) -> AnsweredContext:
     proposed = (ProposedContext(3, abstract_syntax, (EXPLICIT,)),)
-    proposal = Proposal(1, "A", "B", bytes(32), "", proposed, 0)
+    proposal = Proposal(1, "A", "B", bytes(32), "", proposed, 0, {})
     return answer_contexts(proposal, {abstract_syntax: (EXPLICIT,)})[0]
 
 

@@ -36,6 +36,7 @@ def test_a_proposal_is_read_as_it_was_sent() -> None:
             ProposedContext(255, CT_CLASS, (EXPLICIT, IMPLICIT)),
         ),
         longest_pdu_bytes=16384,
+        roles={},
     )
 
 
