@@ -35,7 +35,7 @@ def test_the_node_answers_its_own_echo(node: Node) -> None:
 
 def test_every_storage_class_is_supported_and_deflated_is_not() -> None:
     contexts = supported_contexts()
-    assert len(contexts) == 171
+    assert len(contexts) == 172
     assert "1.2.840.10008.1.2.1.99" not in {syntax for syntaxes in contexts.values() for syntax in syntaxes}
 
 
