@@ -22,22 +22,16 @@ from raw_peer import (
     RELEASE,
     RawPeer,
     action_command,
-    context,
     data,
     event_command,
-    item,
     pdv,
     request,
-    role,
 )
 from receiving import Node, running
 from sqlalchemy import select
 
 from node.association import commitment
 from node.association.commitment import LARGEST_INFORMATION_BYTES, IncomingInformation
-from node.association.negotiation import answer_contexts, encode_acceptance
-from node.association.pdu import HEADER
-from node.association.proposal import Roles, decode_proposal
 from node.commitment.information import MOST_REFERENCES, encode_request
 from node.database import Commitment
 from node.errors import ProtocolViolation, TooMuchAsked
@@ -46,7 +40,6 @@ from node.vocabulary import CommitmentRequest, InstanceReference
 
 IMPLICIT = "1.2.840.10008.1.2"
 ONE = InstanceReference(CT_CLASS, "1.44")
-SUPPORTED = {COMMITMENT: (IMPLICIT,), CT_CLASS: (IMPLICIT,)}
 
 
 @pytest.fixture
@@ -58,34 +51,6 @@ def node(tmp_path: Path) -> Iterator[Node]:
 def asked(node: Node) -> list[str]:
     with node.database.reading() as session:
         return list(session.scalars(select(Commitment.transaction_uid)))
-
-
-def acceptance(*roles: bytes, sop_class: str = COMMITMENT) -> bytes:
-    proposal = decode_proposal(request(context(1, sop_class, IMPLICIT), roles=roles)[HEADER.size :])
-    return encode_acceptance(proposal, answer_contexts(proposal, SUPPORTED))
-
-
-@pytest.mark.parametrize("roles", [(1, 0), (0, 1), (1, 1)])
-def test_the_roles_of_storage_commitment_are_agreed_to_as_proposed(roles: tuple[int, int]) -> None:
-    assert role(COMMITMENT, *roles) in acceptance(role(COMMITMENT, *roles))
-
-
-def test_no_roles_are_answered_where_none_were_proposed_nor_of_another_class() -> None:
-    assert b"\x54\x00" not in acceptance()
-    assert b"\x54\x00" not in acceptance(role(CT_CLASS, 0, 1), sop_class=CT_CLASS)
-    assert b"\x54\x00" not in acceptance(role(COMMITMENT, 0, 1), sop_class=CT_CLASS)
-
-
-def test_roles_are_read_as_they_were_sent() -> None:
-    sent = (role(COMMITMENT, 0, 1), role(CT_CLASS, 1, 0))
-    proposal = decode_proposal(request(context(1, COMMITMENT, IMPLICIT), roles=sent)[HEADER.size :])
-    assert proposal.roles == {COMMITMENT: Roles(False, True), CT_CLASS: Roles(True, False)}
-
-
-@pytest.mark.parametrize("value", [b"", b"\0", b"\0\0\0", b"\0\4" + b"1.2\1", b"\0\3" + b"1.2\1\1\1"])
-def test_a_role_selection_that_contradicts_itself_is_a_violation(value: bytes) -> None:
-    with pytest.raises(ProtocolViolation, match="role selection"):
-        decode_proposal(request(context(1, COMMITMENT, IMPLICIT), roles=(item(0x54, value),))[HEADER.size :])
 
 
 def test_pynetdicom_may_take_the_role_of_the_scp(node: Node) -> None:

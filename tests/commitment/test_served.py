@@ -189,7 +189,7 @@ def test_orthanc_hears_that_what_it_sent_is_kept_and_after_a_bit_flips_that_it_i
     assert kept["RemoteAET"] == "RADNODE"
     spoil(site.data)
     spoiled = site.outcome(site.ask(instance))
-    assert (spoiled["Status"], spoiled["Failures"][0]["Code"]) == ("Failure", 0x0110)
+    assert (spoiled["Status"], spoiled["Failures"][0]["FailureReason"]) == ("Failure", 0x0110)
     (path,) = (site.data / "instances").rglob("*.dcm")
     path.unlink()
-    assert site.outcome(site.ask(instance))["Failures"][0]["Code"] == 0x0110
+    assert site.outcome(site.ask(instance))["Failures"][0]["FailureReason"] == 0x0110
