@@ -132,8 +132,7 @@ class _Information:
     def _item(self, at: int, end: int) -> tuple[int, dict[int, Element]]:
         """Return where the item at `at` ends, and its elements by tag."""
         item = self._read(at)
-        if item.tag != _ITEM_TAG:  # the delimiter of a sequence within one of known length
-            raise MalformedCommitment("sequence: found something between its items")
+        assert item.tag == _ITEM_TAG  # the walk lets nothing else be there
         stop = end if item.length == UNDEFINED else item.value_at + item.length
         at, elements = item.value_at, {}
         while at < stop:
