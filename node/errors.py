@@ -14,6 +14,12 @@ RadnodeError
     InstanceTooLarge   the data set is longer than we take
     InstanceConflict   the same SOP Instance UID arrived with other content
     ArchiveDiffers     files and rows differ more than an interrupted node explains
+  CommitmentError      a request or report of storage commitment is refused
+    MalformedCommitment  a request or report of storage commitment cannot be read
+    UnknownTransaction  a report is about what was not asked, or not of this peer
+    UnknownPeer        who asks is not in peers.toml, so there is no address to report to
+    TransactionReused  a transaction UID came again with other instances
+    TooMuchAsked       more instances in one request, or more open requests, than we take
   AssociationBroken    an association ends otherwise than by its release
     ProtocolViolation  the peer sent what the upper layer protocol does not allow
     PeerTooSlow        the peer kept us waiting for too long
@@ -108,6 +114,30 @@ class InstanceConflict(ArchiveError):
 
 class ArchiveDiffers(ArchiveError):
     """Files and rows differ more than an interrupted node explains; a person should know before it goes on."""
+
+
+class CommitmentError(RadnodeError):
+    """A request or report of storage commitment is refused."""
+
+
+class MalformedCommitment(CommitmentError):
+    """A request or report of storage commitment is not whole, or does not name what it must."""
+
+
+class UnknownTransaction(CommitmentError):
+    """A report of storage commitment is about a transaction that is none of ours with this peer."""
+
+
+class UnknownPeer(CommitmentError):
+    """Who asks for storage commitment is not in peers.toml, so there is no address to report to."""
+
+
+class TransactionReused(CommitmentError):
+    """A transaction UID of storage commitment came again with other instances."""
+
+
+class TooMuchAsked(CommitmentError):
+    """A peer asks for commitment to more instances in one request, or leaves more requests open, than we take."""
 
 
 class AssociationBroken(RadnodeError):

@@ -19,13 +19,16 @@ from node.archive.disk import make_folder
 from node.archive.durability import Durability, EachFlushed, Unflushed
 from node.archive.journal import Journal, JournalSize
 from node.archive.lock import lock_folder
-from node.association import Listener, ListenerSettings
+from node.association import CommitmentService, Listener, ListenerSettings, NothingAsked
 from node.audit.sinks import DailyFile, Sink, Syslog, SyslogServer
 from node.audit.trail import AuditTrail
 from node.catalog import site_catalog
 from node.clock import Clock
+from node.commitment.judgement import Judgement
+from node.commitment.requests import RequestBook
 from node.database import EventName, record_event
 from node.database.opening import open_whole
+from node.delivery.commitment_reports import CommitmentReports
 from node.delivery.couriers import Couriers
 from node.delivery.outbox import Outbox
 from node.delivery.retention import Retention
@@ -73,12 +76,17 @@ class Node:
         self._couriers = Couriers(outbox)
         retention = Retention(self._database, self._archive, clock, settings.archive.keep_days)
         self._supervisor = Supervisor(config, settings, self._queue)
-        self._listener = Listener(_listener_settings(settings), self._archive, self._index)
+        self._judgement = Judgement(self._database, self._archive, clock)
+        self._reporters = Couriers(CommitmentReports(self._database, settings, clock, random.Random()))
+        commitment = CommitmentService(RequestBook(self._database, settings, clock), NothingAsked())
+        self._listener = Listener(_listener_settings(settings), self._archive, self._index, commitment)
         self._trail = AuditTrail(self._database, settings, _audit_sinks(settings.audit, data))
         self._loops = [
             Loop("ends of associations", self._index.record_ends, TICK_SECONDS),
             Loop("assembly", assembly.complete_quiet_studies, TICK_SECONDS),
             Loop("couriers", self._couriers.dispatch, TICK_SECONDS),
+            Loop("judgement", self._judgement.judge_asked, TICK_SECONDS),
+            Loop("reporters", self._reporters.dispatch, TICK_SECONDS),
             Loop("supervisor", self._supervisor.check, TICK_SECONDS),
             Loop("retention", retention.remove_expired, RETENTION_SECONDS),
             Loop("audit", self._trail.write_new, AUDIT_SECONDS),
@@ -107,9 +115,11 @@ class Node:
     def stop(self) -> None:
         """Let open associations, the job at hand and the object on the wire finish, within limits."""
         self._listener.drain(self._settings.dicom.drain_seconds)
+        self._judgement.stop()
         for loop in self._loops:
             loop.stop()
         self._couriers.stop(self._settings.dicom.drain_seconds)
+        self._reporters.stop(self._settings.dicom.drain_seconds)
         self._supervisor.stop(self._settings.dicom.drain_seconds)
         self._end_trail()
         self._journal.close()

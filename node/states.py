@@ -1,4 +1,4 @@
-"""Study, job and delivery states, and the only moves allowed between them."""
+"""Study, job, delivery and commitment states, and the only moves allowed between them."""
 
 from __future__ import annotations
 
@@ -43,9 +43,18 @@ class DeliveryState(StrEnum):
     DEAD = "dead"
 
 
-State = StudyState | JobState | DeliveryState
+class CommitmentState(StrEnum):
+    """Where a peer's request that we commit ourselves to keep instances stands."""
 
-_S, _J, _D = StudyState, JobState, DeliveryState
+    ASKED = "asked"
+    JUDGED = "judged"
+    REPORTED = "reported"
+    UNREPORTED = "unreported"
+
+
+State = StudyState | JobState | DeliveryState | CommitmentState
+
+_S, _J, _D, _C = StudyState, JobState, DeliveryState, CommitmentState
 # Where the jobs and deliveries of a study may put it, from any of these to any other.
 _DERIVED = frozenset({_S.UNMATCHED, _S.ANALYSING, _S.DONE, _S.ATTENTION})
 
@@ -78,10 +87,19 @@ DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
     _D.DEAD: frozenset({_D.PENDING}),
 }
 
+# A peer that asks again what was reported, or could not be, gets another report.
+COMMITMENT_MOVES: dict[CommitmentState, frozenset[CommitmentState]] = {
+    _C.ASKED: frozenset({_C.JUDGED}),
+    _C.JUDGED: frozenset({_C.REPORTED, _C.UNREPORTED}),
+    _C.REPORTED: frozenset({_C.ASKED}),
+    _C.UNREPORTED: frozenset({_C.ASKED}),
+}
+
 _MOVES: dict[type[State], Mapping[Any, frozenset[Any]]] = {
     StudyState: STUDY_MOVES,
     JobState: JOB_MOVES,
     DeliveryState: DELIVERY_MOVES,
+    CommitmentState: COMMITMENT_MOVES,
 }
 
 

@@ -101,7 +101,8 @@ def repair(config: Path, as_json: bool) -> None:
 @json_option
 def verify(config: Path, as_json: bool) -> None:
     """Read every file again and compare it with the hash in its row; exit code 1 if one is not whole."""
-    from node.upkeep.verification import FileState, verify_files
+    from node.archive.reread import FileState
+    from node.upkeep.verification import verify_files
 
     settings = load_settings(config)
     _require_database(settings)

@@ -27,11 +27,12 @@ from raw_peer import IMPLICIT, VERIFICATION, RawPeer, context, request
 from sqlalchemy import select
 
 from node.archive import Archive
+from node.archive.reread import FileState
 from node.database import Database, Event, Instance, Job, Result, Series, Study
 from node.delivery.scu import send_instances
 from node.errors import RadnodeError
 from node.studies.reconciliation import Differences, find_differences
-from node.upkeep.verification import FileState, verify_files
+from node.upkeep.verification import verify_files
 from node.vocabulary import PeerAddress
 
 PATIENCE_SECONDS = 60.0

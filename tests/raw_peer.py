@@ -9,18 +9,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
-from pynetdicom.dimse_messages import C_ECHO_RQ, C_STORE_RQ
-from pynetdicom.dimse_primitives import C_ECHO, C_STORE
+from pynetdicom.dimse_messages import C_ECHO_RQ, C_STORE_RQ, N_ACTION_RQ, N_EVENT_REPORT_RQ
+from pynetdicom.dimse_primitives import C_ECHO, C_STORE, N_ACTION, N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from receiving import request_of
 
+from node.commitment.information import encode_request
+from node.vocabulary import CommitmentRequest, InstanceReference
+
 VERIFICATION = "1.2.840.10008.1.1"
+COMMITMENT = "1.2.840.10008.1.20.1"
+COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
 CT_CLASS = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 PATIENCE_SECONDS = 20.0
+ACTION_INFORMATION = encode_request(CommitmentRequest("1.2.77", (InstanceReference(CT_CLASS, "1.44"),)), IMPLICIT)
 
 
 def pdu(kind: int, body: bytes) -> bytes:
@@ -44,10 +51,11 @@ def request(
     called: bytes = b"RADNODE",
     application: str = APPLICATION_CONTEXT,
     longest_pdu: int = 16384,
+    roles: tuple[bytes, ...] = (),
 ) -> bytes:
     """Return an A-ASSOCIATE-RQ."""
     fixed = struct.pack(">HH", version, 0) + called.ljust(16) + calling.ljust(16) + bytes(32)
-    user = item(0x50, item(0x51, struct.pack(">I", longest_pdu)) + item(0x52, "1.2.3"))
+    user = item(0x50, item(0x51, struct.pack(">I", longest_pdu)) + item(0x52, "1.2.3") + b"".join(roles))
     return pdu(1, fixed + item(0x10, application) + b"".join(contexts) + user)
 
 
@@ -102,7 +110,43 @@ def tiny_command(uid: str = "1.44") -> bytes:
     return store_command(announced)
 
 
-CONTEXTS = (context(1, VERIFICATION, IMPLICIT), context(3, CT_CLASS, EXPLICIT), context(5, "1.2.3", IMPLICIT))
+def role(sop_class: str, is_scu: int, is_scp: int) -> bytes:
+    """Return the proposal of both roles of a SOP class (PS3.7 D.3.3.4.1)."""
+    return item(0x54, struct.pack(">H", len(sop_class)) + sop_class.encode() + bytes((is_scu, is_scp)))
+
+
+def action_command(**changes: str | int) -> bytes:
+    """Return the command set of an N-ACTION that asks for storage commitment, or what the changes make of it."""
+    action = N_ACTION()
+    action.MessageID, action.ActionTypeID = 1, 1
+    action.RequestedSOPClassUID, action.RequestedSOPInstanceUID = COMMITMENT, COMMITMENT_INSTANCE
+    action.ActionInformation = BytesIO(ACTION_INFORMATION)
+    return _encode_command(N_ACTION_RQ(), action, changes)
+
+
+def event_command(**changes: str | int) -> bytes:
+    """Return the command set of an N-EVENT-REPORT of storage commitment, or what the changes make of it."""
+    event = N_EVENT_REPORT()
+    event.MessageID, event.EventTypeID = 1, 1
+    event.AffectedSOPClassUID, event.AffectedSOPInstanceUID = COMMITMENT, COMMITMENT_INSTANCE
+    event.EventInformation = BytesIO(ACTION_INFORMATION)
+    return _encode_command(N_EVENT_REPORT_RQ(), event, changes)
+
+
+def _encode_command(message: Any, primitive: Any, changes: dict[str, str | int]) -> bytes:
+    for keyword, value in changes.items():
+        setattr(primitive, keyword, value)
+    message.primitive_to_message(primitive)
+    return encode(message.command_set, True, True) or b""
+
+
+CONTEXTS = (
+    context(1, VERIFICATION, IMPLICIT),
+    context(3, CT_CLASS, EXPLICIT),
+    context(5, "1.2.3", IMPLICIT),
+    context(7, COMMITMENT, IMPLICIT),
+)
+COMMITMENT_ROLES = role(COMMITMENT, 1, 0)
 PROPOSAL = request(*CONTEXTS)
 ECHO = data(pdv(1, 3, echo_command()))
 RELEASE = pdu(5, bytes(4))

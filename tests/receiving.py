@@ -24,10 +24,12 @@ from sqlalchemy import select
 
 from node.archive import Archive
 from node.archive.journal import Journal
-from node.association import Listener, ListenerSettings
+from node.association import CommitmentService, Listener, ListenerSettings, NothingAsked
 from node.clock import SystemClock
+from node.commitment.requests import RequestBook
 from node.database import Association, Database, Instance
 from node.delivery.scu import StoreAnswer, send_instances
+from node.settings import Settings
 from node.studies.index import InstanceIndex
 from node.vocabulary import PeerAddress
 
@@ -37,9 +39,11 @@ import sys
 from pathlib import Path
 from node.archive import Archive
 from node.archive.journal import Journal
-from node.association import Listener, ListenerSettings
+from node.association import CommitmentService, Listener, ListenerSettings, NothingAsked
 from node.clock import SystemClock
+from node.commitment.requests import RequestBook
 from node.database import Database
+from node.settings import Settings
 from node.studies.index import InstanceIndex
 root, clock = Path(sys.argv[1]), SystemClock()
 database = Database(root / "node.db")
@@ -49,7 +53,8 @@ archive = Archive(root / "archive", durability=journal)
 journal.replay(archive.put_back)
 journal.start()
 index = InstanceIndex(database, clock, flushes_instances=False)
-listener = Listener(ListenerSettings("RADNODE", "127.0.0.1", 0), archive, index)
+commitment = CommitmentService(RequestBook(database, Settings(), clock), NothingAsked())
+listener = Listener(ListenerSettings("RADNODE", "127.0.0.1", 0), archive, index, commitment)
 listener.start()
 print(listener.port, flush=True)
 sys.stdin.read()
@@ -109,7 +114,9 @@ def running(
     journal.start(is_used=is_journaled)
     index = InstanceIndex(database, clock, flushes_instances=not is_journaled)
     listening = ListenerSettings("RADNODE", "127.0.0.1", 0, **settings)
-    node = Node(Listener(listening, archive, index), archive, database)
+    known = Settings(peers={peer.ae_title: peer for peer in listening.peers})
+    commitment = CommitmentService(RequestBook(database, known, clock), NothingAsked())
+    node = Node(Listener(listening, archive, index, commitment), archive, database)
     node.listener.start()
     try:
         yield node

@@ -11,11 +11,11 @@ from conftest import REPOSITORY
 
 from node import errors
 from node.association.contexts import TRANSFER_SYNTAXES
-from node.association.statuses import StoreStatus
+from node.association.statuses import CommitmentStatus, StoreStatus
 from node.cli import main
 from node.results.request import ResultKind
 from node.settings import Settings, variable_name
-from node.states import DeliveryState, JobState, StudyState
+from node.states import CommitmentState, DeliveryState, JobState, StudyState
 
 README = (REPOSITORY / "README.md").read_text()
 ARCHITECTURE = (REPOSITORY / "ARCHITECTURE.md").read_text()
@@ -44,7 +44,7 @@ def test_the_readme_begins_short_enough_to_read() -> None:
     assert 200 <= len(front.split()) <= 500
 
 
-@pytest.mark.parametrize("state", [*StudyState, *JobState, *DeliveryState])
+@pytest.mark.parametrize("state", [*StudyState, *JobState, *DeliveryState, *CommitmentState])
 def test_every_state_is_drawn_and_explained(state: str) -> None:
     assert re.search(rf"\b{state}\b", ARCHITECTURE)
     assert f"`{state}`" in README
@@ -90,8 +90,8 @@ def test_every_transfer_syntax_is_in_the_conformance_statement(syntax) -> None:
     assert str(syntax) in CONFORMANCE
 
 
-@pytest.mark.parametrize("status", StoreStatus)
-def test_every_status_is_in_the_conformance_statement(status: StoreStatus) -> None:
+@pytest.mark.parametrize("status", [*StoreStatus, *CommitmentStatus])
+def test_every_status_is_in_the_conformance_statement(status: StoreStatus | CommitmentStatus) -> None:
     assert f"{status:04X}" in CONFORMANCE
 
 

@@ -4,9 +4,11 @@ import pytest
 
 from node.errors import IllegalMove
 from node.states import (
+    COMMITMENT_MOVES,
     DELIVERY_MOVES,
     JOB_MOVES,
     STUDY_MOVES,
+    CommitmentState,
     DeliveryState,
     JobState,
     StudyState,
@@ -35,7 +37,13 @@ JOBS = {
     "cancelled": "queued",
 }
 DELIVERIES = {"pending": "dead retrying sent", "retrying": "dead sent", "sent": "pending", "dead": "pending"}
-TABLES = {StudyState: STUDY_MOVES, JobState: JOB_MOVES, DeliveryState: DELIVERY_MOVES}
+COMMITMENTS = {"asked": "judged", "judged": "reported unreported", "reported": "asked", "unreported": "asked"}
+TABLES = {
+    StudyState: STUDY_MOVES,
+    JobState: JOB_MOVES,
+    DeliveryState: DELIVERY_MOVES,
+    CommitmentState: COMMITMENT_MOVES,
+}
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -43,7 +51,10 @@ def test_every_state_has_its_row_of_moves(kind) -> None:
     assert list(map(repr, TABLES[kind])) == list(map(repr, kind))
 
 
-@pytest.mark.parametrize(("kind", "drawn"), [(StudyState, STUDIES), (JobState, JOBS), (DeliveryState, DELIVERIES)])
+@pytest.mark.parametrize(
+    ("kind", "drawn"),
+    [(StudyState, STUDIES), (JobState, JOBS), (DeliveryState, DELIVERIES), (CommitmentState, COMMITMENTS)],
+)
 def test_the_moves_are_those_that_are_drawn_and_no_others(kind, drawn: dict[str, str]) -> None:
     assert {str(state): " ".join(sorted(moves_from(state))) for state in kind} == drawn
 

@@ -11,12 +11,16 @@ from typing import Any
 
 from raw_peer import (
     ABORT,
+    ACTION_INFORMATION,
+    COMMITMENT_ROLES,
     CONTEXTS,
     ECHO,
     PROPOSAL,
     RELEASE,
+    action_command,
     data,
     echo_command,
+    event_command,
     pdu,
     pdv,
     request,
@@ -26,17 +30,21 @@ from raw_peer import (
 
 from node.archive import Archive
 from node.association.allowlist import Caller
+from node.association.commitment import CommitmentService, NothingAsked
 from node.association.contexts import supported_contexts
 from node.association.conversation import Conversation, Terms
-from node.association.handlers import Handlers
+from node.association.handlers import Guest, Handlers
 from node.association.messages import Pace
 from node.association.negotiation import answer_contexts, encode_acceptance, judge_proposal
 from node.association.pdu import HEADER, judge_first_header
 from node.association.proposal import decode_proposal
 from node.association.wire import Wire
 from node.clock import SystemClock
+from node.commitment.requests import RequestBook
 from node.database import Database
 from node.errors import AssociationBroken, ConnectionLost, ProtocolViolation
+from node.peers import Peer
+from node.settings import Settings
 from node.studies.index import InstanceIndex
 
 _INTERESTING = (b"\0", b"\xff", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1", b"\0\4\0\0", b"\4")
@@ -47,6 +55,8 @@ _LONGEST_STREAM_BYTES = 256 * 1024
 ECHO_COMMAND, STORE_COMMAND, INSTANCE = echo_command(), tiny_command(), tiny_data_set()
 STORE = data(pdv(3, 3, STORE_COMMAND))
 DATA_SET = data(pdv(3, 2, INSTANCE))
+COMMIT, REPORT = (data(pdv(7, 3, command)) for command in (action_command(), event_command()))
+INFORMATION = data(pdv(7, 2, ACTION_INFORMATION))
 
 
 def make_stream(chance: random.Random) -> bytes:
@@ -58,13 +68,15 @@ def make_stream(chance: random.Random) -> bytes:
 def make_proposal(chance: random.Random) -> bytes:
     """Return what a hostile peer says first."""
     contexts = [chance.choice(CONTEXTS) for _ in range(chance.randint(0, 4))]
-    return _mutate(chance, chance.choice((PROPOSAL, request(*contexts, longest_pdu=chance.randint(0, 20)))))
+    some = request(*contexts, longest_pdu=chance.randint(0, 20), roles=(COMMITMENT_ROLES,))
+    return _mutate(chance, chance.choice((PROPOSAL, some)))
 
 
 def _random_pdv(chance: random.Random) -> bytes:
-    content = chance.choice((STORE_COMMAND, INSTANCE, ECHO_COMMAND, chance.randbytes(chance.randint(0, 40))))
+    whole = (STORE_COMMAND, INSTANCE, ECHO_COMMAND, action_command(), ACTION_INFORMATION)
+    content = chance.choice((*whole, chance.randbytes(chance.randint(0, 40))))
     cut = chance.randint(0, len(content))
-    return pdv(chance.choice((1, 3, 3, 3, 5, 99)), chance.randint(0, 3), content[:cut])
+    return pdv(chance.choice((1, 3, 3, 3, 5, 7, 7, 99)), chance.randint(0, 3), content[:cut])
 
 
 _PIECES: tuple[Callable[[random.Random], bytes], ...] = (
@@ -73,6 +85,9 @@ _PIECES: tuple[Callable[[random.Random], bytes], ...] = (
     lambda _: STORE,
     lambda _: STORE + data(pdv(3, 2, INSTANCE[:-1])),
     lambda _: DATA_SET,
+    lambda _: COMMIT,
+    lambda _: COMMIT + INFORMATION,
+    lambda _: REPORT + INFORMATION,
     lambda _: RELEASE,
     lambda _: ABORT,
     lambda chance: data(*(_random_pdv(chance) for _ in range(chance.randint(0, 4)))),
@@ -127,10 +142,16 @@ class FuzzedReceiver:
         self.incoming = root / "archive" / "incoming"
         database = Database(root / "node.db")
         database.migrate()
-        self._handlers = Handlers(Archive(root / "archive"), InstanceIndex(database, SystemClock()), 1_000_000)
+        clock, known = SystemClock(), Settings(peers={"FUZZ": Peer(ae_title="FUZZ", host="127.0.0.1", port=104)})
+        self._handlers = Handlers(
+            Archive(root / "archive"),
+            InstanceIndex(database, clock),
+            1_000_000,
+            CommitmentService(RequestBook(database, known, clock), NothingAsked()),
+        )
         association_id = self._handlers.open_association(Caller("FUZZ", "RADNODE", "127.0.0.1"))
         assert association_id is not None
-        self._association_id = association_id
+        self._guest = Guest(association_id, "FUZZ")
         proposal = decode_proposal(PROPOSAL[HEADER.size :])
         contexts = answer_contexts(proposal, supported_contexts())
         accepted = {context.context_id: context for context in contexts if context.is_accepted}
@@ -145,7 +166,7 @@ class FuzzedReceiver:
             wire = CountingWire(tape, patience_seconds=10.0)
             judged = 0
             try:
-                Conversation(wire, self._terms, self._handlers, self._association_id).hold()
+                Conversation(wire, self._terms, self._handlers, self._guest).hold()
                 judged = wire.pdus
             except AssociationBroken as end:
                 judged = wire.pdus - isinstance(end, ConnectionLost)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from pydicom.errors import InvalidDicomError
@@ -13,6 +15,7 @@ from pydicom.filereader import read_file_meta_info
 from node.archive.file_head import AnnouncedInstance, encode_file_head
 from node.archive.part import CheckedDataSet, check_data_set
 from node.errors import MalformedInstance
+from node.plain_values import UNREADABLE
 
 _CHUNK_BYTES = 1 << 20
 
@@ -27,6 +30,28 @@ class DataSetOnDisk:
     sha256: str
 
 
+class FileState(StrEnum):
+    """What became of a file since it was kept."""
+
+    WHOLE = "whole"
+    CHANGED = "changed"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+
+
+def state_of_file(read_sha256: Callable[[], str], sha256: str) -> FileState:
+    """Read a kept file from its first byte to its last, and compare its SHA-256 (hex) with that of its row."""
+    try:
+        found = read_sha256()
+    except FileNotFoundError:
+        return FileState.MISSING
+    except MalformedInstance:
+        return FileState.CHANGED
+    except OSError:
+        return FileState.UNREADABLE
+    return FileState.WHOLE if found == sha256 else FileState.CHANGED
+
+
 def hash_data_set(path: Path) -> DataSetOnDisk:
     """Read a kept instance from its first byte to its last; raises MalformedInstance if its head is not ours."""
     try:
@@ -35,7 +60,7 @@ def hash_data_set(path: Path) -> DataSetOnDisk:
             str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID), str(meta.TransferSyntaxUID)
         )
         head = encode_file_head(announced)
-    except (InvalidDicomError, AttributeError, ValueError, EOFError) as error:
+    except (InvalidDicomError, AttributeError, *UNREADABLE) as error:
         raise _not_ours() from error
     with path.open("rb") as file:
         if file.read(len(head)) != head:

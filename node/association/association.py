@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from node.association.allowlist import Caller, Rejection
 from node.association.conversation import Conversation, Terms
 from node.association.doorkeeper import Doorkeeper
-from node.association.handlers import Handlers
+from node.association.handlers import Guest, Handlers
 from node.association.messages import Pace
 from node.association.negotiation import AnsweredContext, answer_contexts, encode_acceptance, judge_proposal
 from node.association.pdu import AbortReason, encode_abort, encode_rejection, encode_release_response
@@ -104,7 +104,7 @@ class Association:
             self._reception.doorkeeper.dismiss(caller)
             self._reject(caller, Rejection.NOT_RECORDED)
             return
-        ending = self._serve_to_the_end(proposal, association_id)
+        ending = self._serve_to_the_end(proposal, Guest(association_id, caller.calling_ae_title))
         self._reception.doorkeeper.dismiss(caller)  # before the peer knows and comes again
         self._part(ending.last_words)
         self._reception.handlers.close_association(association_id, ending.how)
@@ -113,11 +113,11 @@ class Association:
         self._part(encode_rejection(rejection.code))
         self._reception.handlers.record_rejection(caller, rejection)
 
-    def _serve_to_the_end(self, proposal: Proposal, association_id: int) -> _Ending:
+    def _serve_to_the_end(self, proposal: Proposal, guest: Guest) -> _Ending:
         try:
             contexts = answer_contexts(proposal, self._reception.contexts)
             self._wire.send(encode_acceptance(proposal, contexts))
-            self._conversation(proposal, contexts, association_id).hold()
+            self._conversation(proposal, contexts, guest).hold()
         except PeerAborted:
             return _Ending("aborted")
         except ConnectionLost:
@@ -125,20 +125,20 @@ class Association:
                 return _Ending("aborted", encode_abort(AbortReason.NOT_SPECIFIED))
             return _Ending("connection lost")
         except AssociationBroken as error:
-            self._reception.handlers.note_abort(association_id, error)
+            self._reception.handlers.note_abort(guest.association_id, error)
             reason = error.reason if isinstance(error, ProtocolViolation) else AbortReason.NOT_SPECIFIED
             return _Ending("aborted", encode_abort(reason))
         except Exception as error:  # noqa: BLE001 - a fault of ours ends one association and nothing else
-            log_failure(logger, "association failed", error, association=association_id)
+            log_failure(logger, "association failed", error, association=guest.association_id)
             return _Ending("aborted", encode_abort(AbortReason.NOT_SPECIFIED))
         return _Ending("released", encode_release_response())
 
     def _conversation(
-        self, proposal: Proposal, contexts: Sequence[AnsweredContext], association_id: int
+        self, proposal: Proposal, contexts: Sequence[AnsweredContext], guest: Guest
     ) -> Conversation:
         accepted = {context.context_id: context for context in contexts if context.is_accepted}
         terms = Terms(accepted, proposal.longest_pdu_bytes, self._reception.pace)
-        return Conversation(self._wire, terms, self._reception.handlers, association_id)
+        return Conversation(self._wire, terms, self._reception.handlers, guest)
 
     def _part(self, last_words: bytes) -> None:
         """Say the last words, if there are any, and leave it to others to wait until the peer closes."""

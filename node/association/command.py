@@ -25,6 +25,8 @@ class Command(IntEnum):
 
     C_STORE_RQ = 0x0001
     C_ECHO_RQ = 0x0030
+    N_EVENT_REPORT_RQ = 0x0100
+    N_ACTION_RQ = 0x0130
     C_CANCEL_RQ = 0x0FFF
 
 
@@ -38,6 +40,7 @@ _ELEMENTS = {
     keyword: _element_of(keyword)
     for keyword in (
         "AffectedSOPClassUID",
+        "RequestedSOPClassUID",
         "CommandField",
         "MessageID",
         "MessageIDBeingRespondedTo",
@@ -45,14 +48,22 @@ _ELEMENTS = {
         "Status",
         "ErrorComment",
         "AffectedSOPInstanceUID",
+        "RequestedSOPInstanceUID",
+        "EventTypeID",
+        "ActionTypeID",
     )
 }
 _REPRESENTATIONS = {keyword: dictionary_VR(element) for keyword, element in _ELEMENTS.items()}
+# What says which event or action it is (PS3.7 10.3.1, 10.3.5).
+_TYPES: dict[int, str] = {Command.N_EVENT_REPORT_RQ: "EventTypeID", Command.N_ACTION_RQ: "ActionTypeID"}
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request of a peer, in the presentation context it came in; a UID it does not state is empty."""
+    """A request of a peer, in the presentation context it came in; a UID it does not state is empty.
+
+    `type_id` is that of the event or action, None where the request is for neither.
+    """
 
     context_id: int
     field: int
@@ -60,6 +71,7 @@ class Request:
     has_data_set: bool
     sop_class_uid: str
     sop_instance_uid: str
+    type_id: int | None = None
 
 
 def decode_request(context_id: int, encoded: bytes | bytearray) -> Request:
@@ -67,18 +79,25 @@ def decode_request(context_id: int, encoded: bytes | bytearray) -> Request:
     elements = _decode_elements(encoded)
     field = _number(elements, "CommandField")
     names_itself = "MessageIDBeingRespondedTo" if field == Command.C_CANCEL_RQ else "MessageID"
+    role = "Requested" if field == Command.N_ACTION_RQ else "Affected"
+    type_name = _TYPES.get(field)
     return Request(
         context_id=context_id,
         field=field,
         message_id=_number(elements, names_itself),
         has_data_set=_number(elements, "CommandDataSetType") != _NO_DATA_SET,
-        sop_class_uid=_uid(elements, "AffectedSOPClassUID"),
-        sop_instance_uid=_uid(elements, "AffectedSOPInstanceUID"),
+        sop_class_uid=_uid(elements, f"{role}SOPClassUID"),
+        sop_instance_uid=_uid(elements, f"{role}SOPInstanceUID"),
+        type_id=None if type_name is None else _number(elements, type_name),
     )
 
 
 def encode_response(request: Request, status: int, comment: str = "") -> bytes:
-    """Return the command set that answers a request (PS3.7 9.3.1.2, 9.3.5.2); it names what the request named."""
+    """Return the command set that answers a request; it names what the request named.
+
+    PS3.7 9.3.1.2, 9.3.5.2, 10.3.1.2, 10.3.5.2.
+    """
+    type_name = _TYPES.get(request.field)
     values: dict[str, int | str] = {
         "AffectedSOPClassUID": request.sop_class_uid,
         "CommandField": request.field | _IS_RESPONSE,
@@ -88,6 +107,8 @@ def encode_response(request: Request, status: int, comment: str = "") -> bytes:
         "ErrorComment": comment,
         "AffectedSOPInstanceUID": request.sop_instance_uid,
     }
+    if type_name is not None and request.type_id is not None:
+        values[type_name] = request.type_id
     return encode_command({keyword: value for keyword, value in values.items() if value != ""})
 
 

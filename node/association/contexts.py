@@ -6,6 +6,8 @@ from pydicom import uid
 from pynetdicom.presentation import AllStoragePresentationContexts
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from node.commitment.information import COMMITMENT_CLASS
+
 # The first of these that a peer offers in one context is taken. Uncompressed comes first, for a peer
 # that offers it can always send it; one that holds compressed pixels offers their syntax alone.
 # Deflated is left out: a small data set may unfold to any size before it can be checked.
@@ -47,10 +49,12 @@ TRANSFER_SYNTAXES = (
 
 
 VERIFICATION = str(Verification)
+COMMITMENT = COMMITMENT_CLASS
+SERVICES = frozenset((VERIFICATION, COMMITMENT))  # which store nothing
 
 
 def supported_contexts() -> dict[str, tuple[str, ...]]:
-    """Return the transfer syntaxes of each SOP class, the best first: of C-ECHO and of every storage SOP class."""
+    """Return the transfer syntaxes of each SOP class, the best first: of our services, of every storage SOP class."""
     classes = [context.abstract_syntax for context in AllStoragePresentationContexts]
-    verification = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian)
-    return {VERIFICATION: verification} | {name: TRANSFER_SYNTAXES for name in classes if name}
+    plain = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian)
+    return dict.fromkeys(SERVICES, plain) | {name: TRANSFER_SYNTAXES for name in classes if name}

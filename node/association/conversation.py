@@ -1,4 +1,4 @@
-"""What is said within an association: C-ECHO and C-STORE requests, and our answers."""
+"""What is said within an association: requests of C-ECHO, C-STORE and storage commitment, and our answers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from node.association.command import Command, Request, encode_response
+from node.association.commitment import IncomingInformation
 from node.association.contexts import VERIFICATION
-from node.association.handlers import Handlers
+from node.association.handlers import Guest, Handlers
 from node.association.messages import Messages, Pace
 from node.association.negotiation import AnsweredContext
 from node.association.pdu import AbortReason, encode_command_pdus
@@ -28,18 +29,18 @@ class Terms:
 class Conversation:
     """Serves one request after the other, as no asynchronous window is negotiated (PS3.7 D.3.3.3)."""
 
-    def __init__(self, wire: Wire, terms: Terms, handlers: Handlers, association_id: int) -> None:
+    def __init__(self, wire: Wire, terms: Terms, handlers: Handlers, guest: Guest) -> None:
         self._wire = wire
         self._terms = terms
         self._handlers = handlers
-        self._association_id = association_id
+        self._guest = guest
         self._messages = Messages(wire, terms.contexts, terms.pace)
 
     def hold(self) -> None:
         """Return when the peer asks for release; raises AssociationBroken for any other end."""
         while (request := self._messages.next_request()) is not None:
             if request.field == Command.C_CANCEL_RQ:
-                continue  # neither service can be cancelled
+                continue  # no service here can be cancelled
             answer = self._answer(request)
             response = encode_response(request, answer.status, answer.comment)
             self._wire.send(encode_command_pdus(request.context_id, response, self._terms.longest_pdu_bytes))
@@ -50,7 +51,10 @@ class Conversation:
         if request.field == Command.C_ECHO_RQ and not request.has_data_set:
             is_in_place = self._terms.contexts[request.context_id].abstract_syntax == VERIFICATION
             return Answer(StoreStatus.SUCCESS if is_in_place else StoreStatus.SOP_CLASS_NOT_SUPPORTED)
-        raise ProtocolViolation(f"request {request.field:#06x}, expected C-ECHO or C-STORE", AbortReason.NOT_SPECIFIED)
+        if request.field in {Command.N_ACTION_RQ, Command.N_EVENT_REPORT_RQ}:
+            return self._commit(request)
+        expected = "expected C-ECHO, C-STORE, N-ACTION or N-EVENT-REPORT"
+        raise ProtocolViolation(f"request {request.field:#06x}, {expected}", AbortReason.NOT_SPECIFIED)
 
     def _store(self, request: Request) -> Answer:
         """Take the data set to its end, whatever becomes of it, and only then answer."""
@@ -59,6 +63,15 @@ class Conversation:
             if request.has_data_set:
                 for fragment in self._messages.data_set(request):
                     incoming.write(fragment)
-            return self._handlers.finish_store(incoming, self._association_id)
+            return self._handlers.finish_store(incoming, self._guest.association_id)
         finally:
             incoming.discard()
+
+    def _commit(self, request: Request) -> Answer:
+        """Take what storage commitment says to its end, and only then answer."""
+        incoming = IncomingInformation()
+        if request.has_data_set:
+            for fragment in self._messages.data_set(request):
+                incoming.write(fragment)
+        context = self._terms.contexts[request.context_id]
+        return self._handlers.finish_commitment(request, context, incoming, self._guest)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
 from node.archive import Archive
 from node.association.allowlist import Caller, Rejection
 from node.association.command import Request
+from node.association.commitment import CommitmentService, IncomingInformation
 from node.association.incoming import IncomingInstance
 from node.association.negotiation import AnsweredContext
 from node.association.quota import Quota
-from node.association.statuses import Answer, StoreStatus, status_of
-from node.errors import ArchiveError, AssociationBroken, DatabaseBusy
+from node.association.statuses import Answer, StoreStatus, commitment_status_of, status_of
+from node.errors import ArchiveError, ArchiveFull, AssociationBroken, CommitmentError, DatabaseBusy
 from node.logs import log_failure
 from node.studies.admission import admit_instance
 from node.studies.index import InstanceIndex
@@ -24,14 +26,24 @@ REFUSALS_LOGGED_PER_MINUTE = 600
 _LONGEST_COMMENT = 64  # ErrorComment is an LO (PS3.7 C.4.2)
 
 
+class Guest(NamedTuple):
+    """Who speaks within an association: the association's key, and the AE title that its peer gave."""
+
+    association_id: int
+    calling_ae_title: str
+
+
 class Handlers:
     """What the node does about each event of an association; nothing is raised but by a fault of ours."""
 
-    def __init__(self, archive: Archive, index: InstanceIndex, largest_instance_bytes: int) -> None:
-        """Keep instances in `archive` and record them in `index`."""
+    def __init__(
+        self, archive: Archive, index: InstanceIndex, largest_instance_bytes: int, commitment: CommitmentService
+    ) -> None:
+        """Keep instances in `archive` and record them in `index`; `commitment` takes requests and reports of it."""
         self._archive = archive
         self._index = index
         self._largest_instance_bytes = largest_instance_bytes
+        self._commitment = commitment
         self._rejections = Quota(RECORDED_PER_MINUTE)
         self._aborts = Quota(RECORDED_PER_MINUTE)
         self._refusals = Quota(REFUSALS_LOGGED_PER_MINUTE)
@@ -84,6 +96,19 @@ class Handlers:
             log_failure(logger, "instance not kept", error, association=association_id)
             return Answer(status_of(error), "the node failed; see its log")
         return Answer(StoreStatus.SUCCESS)
+
+    def finish_commitment(
+        self, request: Request, context: AnsweredContext, incoming: IncomingInformation, guest: Guest
+    ) -> Answer:
+        """Answer an N-ACTION or N-EVENT-REPORT (PS3.7 10.1.1, 10.1.4), whose data set has come."""
+        try:
+            return self._commitment.take(request, context, incoming, guest.calling_ae_title)
+        except (CommitmentError, ArchiveFull, DatabaseBusy) as error:
+            self._warn(self._refusals, "commitment refused", guest.association_id, error)
+            return Answer(commitment_status_of(error), _comment(str(error)))
+        except Exception as error:  # noqa: BLE001 - an event handler answers, whatever happens
+            log_failure(logger, "commitment not recorded", error, association=guest.association_id)
+            return Answer(commitment_status_of(error), "the node failed; see its log")
 
     def _store(self, incoming: IncomingInstance, association_id: int) -> Admission:
         """Keep what was sent, then record it; only then is it ours."""

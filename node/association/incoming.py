@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from node.archive import AnnouncedInstance, Archive, Part
 from node.association.command import Request
-from node.association.contexts import VERIFICATION
+from node.association.contexts import SERVICES
 from node.association.negotiation import AnsweredContext
 from node.association.pdu import AbortReason
 from node.errors import ArchiveError, ContextMismatch, InstanceTooLarge, MalformedInstance, ProtocolViolation
@@ -30,7 +30,7 @@ class IncomingInstance:
         try:
             if not request.has_data_set:
                 raise MalformedInstance("data set: found none, expected one after the C-STORE command")
-            if request.sop_class_uid != context.abstract_syntax or request.sop_class_uid == VERIFICATION:
+            if request.sop_class_uid != context.abstract_syntax or request.sop_class_uid in SERVICES:
                 raise ContextMismatch("Affected SOP Class UID: found another than its presentation context is for")
             self._part = self._archive.begin(
                 AnnouncedInstance(request.sop_class_uid, request.sop_instance_uid, context.transfer_syntax)

@@ -14,6 +14,7 @@ from node.archive import Archive
 from node.association.acceptor import Acceptor, Door, PendingLimits
 from node.association.allowlist import AllowList, Rejection
 from node.association.association import Association, Reception
+from node.association.commitment import CommitmentService
 from node.association.contexts import supported_contexts
 from node.association.doorkeeper import Doorkeeper
 from node.association.handlers import Handlers
@@ -58,23 +59,27 @@ class ListenerSettings:
 
 
 class Listener:
-    """The SCP: C-ECHO and C-STORE of every storage SOP class."""
+    """The SCP: C-ECHO, C-STORE of every storage SOP class, and storage commitment, of which it takes reports too."""
 
     def __init__(
         self,
         settings: ListenerSettings,
         archive: Archive,
         index: InstanceIndex,
+        commitment: CommitmentService,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Keep instances in `archive` and record them in `index`; nothing listens before `start`."""
+        """Keep instances in `archive` and record them in `index`; nothing listens before `start`.
+
+        `commitment` takes requests and reports of storage commitment.
+        """
         self._settings = settings
         self._monotonic = monotonic
         allow_list = AllowList(settings.ae_title, settings.peers, accepts_anyone=settings.accepts_anyone)
         self._reception = Reception(
             see_off=self._see_off,
             doorkeeper=Doorkeeper(allow_list, settings.max_associations, settings.max_associations_per_peer),
-            handlers=Handlers(archive, index, settings.largest_instance_bytes),
+            handlers=Handlers(archive, index, settings.largest_instance_bytes, commitment),
             contexts=supported_contexts(),
             idle_seconds=settings.idle_seconds,
             pace=settings.pace,

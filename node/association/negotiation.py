@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 from pydicom.uid import ImplicitVRLittleEndian
 
 from node.association.allowlist import Rejection
+from node.association.contexts import COMMITMENT
 from node.association.pdu import MAXIMUM_PDU_BYTES, PduType, encode_pdu
 from node.association.proposal import ItemType, Proposal, ProposedContext
 from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -60,8 +61,9 @@ def answer_contexts(proposal: Proposal, supported: Mapping[str, Sequence[str]]) 
 def encode_acceptance(proposal: Proposal, contexts: Sequence[AnsweredContext]) -> bytes:
     """Return the A-ASSOCIATE-AC; AE titles go back as they came.
 
-    Roles, extended negotiation, user identity and the asynchronous window are left out, which means the
-    default of each (PS3.7 D.3.3).
+    Roles are agreed to for storage commitment, where a report comes from who has the other one. Those of
+    other SOP classes, extended negotiation, user identity and the asynchronous window are left out, which
+    means the default of each (PS3.7 D.3.3).
     """
     items = [_item(ItemType.APPLICATION_CONTEXT, APPLICATION_CONTEXT_NAME.encode())]
     for context in contexts:
@@ -70,11 +72,21 @@ def encode_acceptance(proposal: Proposal, contexts: Sequence[AnsweredContext]) -
     user_information = (
         _item(ItemType.MAXIMUM_LENGTH, struct.pack(">I", MAXIMUM_PDU_BYTES)),
         _item(ItemType.IMPLEMENTATION_CLASS, IMPLEMENTATION_CLASS_UID.encode()),
+        *_answered_roles(proposal, contexts),
         _item(ItemType.IMPLEMENTATION_VERSION, IMPLEMENTATION_VERSION_NAME.encode()),
     )
     items.append(_item(ItemType.USER_INFORMATION, b"".join(user_information)))
     fixed = struct.pack(">HH", PROTOCOL_VERSION, 0) + proposal.titles + _RESERVED
     return encode_pdu(PduType.ASSOCIATE_AC, fixed + b"".join(items))
+
+
+def _answered_roles(proposal: Proposal, contexts: Sequence[AnsweredContext]) -> Iterator[bytes]:
+    """Give the roles of storage commitment as they were proposed, where a context for it is accepted."""
+    accepted = {context.abstract_syntax for context in contexts if context.is_accepted}
+    for sop_class, roles in proposal.roles.items():
+        if sop_class == COMMITMENT and sop_class in accepted:
+            name = sop_class.encode()
+            yield _item(ItemType.ROLES, struct.pack(">H", len(name)) + name + bytes(roles))
 
 
 def _answer(context: ProposedContext, syntaxes: Sequence[str] | None) -> AnsweredContext:

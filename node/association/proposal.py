@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from node.association.pdu import AbortReason
 from node.errors import ProtocolViolation
@@ -13,6 +14,7 @@ from node.errors import ProtocolViolation
 _FIXED = struct.Struct(">HH16s16s32x")
 _ITEM = struct.Struct(">BxH")
 _CONTEXT = struct.Struct(">Bxxx")
+_ROLES = struct.Struct(">H")
 _MOST_CONTEXTS = 128
 # A PDU that holds no more than a PDV's header carries nothing.
 _SHORTEST_PDU_BYTES = 8
@@ -30,6 +32,7 @@ class ItemType(IntEnum):
     USER_INFORMATION = 0x50
     MAXIMUM_LENGTH = 0x51
     IMPLEMENTATION_CLASS = 0x52
+    ROLES = 0x54
     IMPLEMENTATION_VERSION = 0x55
 
 
@@ -42,12 +45,19 @@ class ProposedContext:
     transfer_syntaxes: tuple[str, ...]
 
 
+class Roles(NamedTuple):
+    """Which roles of a SOP class a peer wants to have itself (PS3.7 D.3.3.4)."""
+
+    is_scu: bool
+    is_scp: bool
+
+
 @dataclass(frozen=True)
 class Proposal:
     """An association request.
 
     `titles` are both AE titles as sent, for they go back as they are; `longest_pdu_bytes` is the longest
-    PDU the peer takes, 0 for any.
+    PDU the peer takes, 0 for any. `roles` has the SOP classes of which the peer proposes any.
     """
 
     protocol_version: int
@@ -57,6 +67,7 @@ class Proposal:
     application_context: str
     contexts: tuple[ProposedContext, ...]
     longest_pdu_bytes: int
+    roles: Mapping[str, Roles]
 
 
 def decode_proposal(body: bytes) -> Proposal:
@@ -70,6 +81,7 @@ def decode_proposal(body: bytes) -> Proposal:
     application_context = ""
     contexts: list[ProposedContext] = []
     longest_pdu_bytes = 0
+    roles: dict[str, Roles] = {}
     for kind, value in _items(body[_FIXED.size :]):
         if kind == ItemType.APPLICATION_CONTEXT:
             application_context = _name(value)
@@ -77,6 +89,7 @@ def decode_proposal(body: bytes) -> Proposal:
             contexts.append(_context(value))
         elif kind == ItemType.USER_INFORMATION:
             longest_pdu_bytes = _longest_pdu(value)
+            roles = dict(_roles(found) for kind, found in _items(value) if kind == ItemType.ROLES)
     _check_contexts(contexts)
     return Proposal(
         protocol_version=version,
@@ -86,6 +99,7 @@ def decode_proposal(body: bytes) -> Proposal:
         application_context=application_context,
         contexts=tuple(contexts),
         longest_pdu_bytes=longest_pdu_bytes,
+        roles=roles,
     )
 
 
@@ -118,6 +132,14 @@ def _longest_pdu(value: bytes) -> int:
     if len(stated[0]) != 4 or 0 < longest < _SHORTEST_PDU_BYTES:
         raise _violation("a maximum PDU length that nothing fits in")
     return longest
+
+
+def _roles(value: bytes) -> tuple[str, Roles]:
+    """Read one role selection (PS3.7 D.3.3.4.1): a SOP class by its UID and its length, then both roles."""
+    length = _ROLES.unpack_from(value)[0] if len(value) >= _ROLES.size else 0
+    if len(value) != _ROLES.size + length + 2:
+        raise _violation("role selection that its item does not hold")
+    return _name(value[_ROLES.size : -2]), Roles(value[-2] == 1, value[-1] == 1)
 
 
 def _items(encoded: bytes) -> Iterator[tuple[int, bytes]]:

@@ -29,6 +29,7 @@ class EventName(StrEnum):
     INSTANCE_REPEATED = "instance repeated"
     INSTANCE_CONFLICT = "instance conflict"
     FILE_MISSING = "file missing"
+    FILE_CHANGED = "file changed"
     RESULT_RETURNED = "result returned"
     STUDY_COMPLETE = "study complete"
     STUDY_HELD = "study held"
@@ -51,6 +52,10 @@ class EventName(StrEnum):
     DELIVERY_DELAYED = "delivery delayed"
     DELIVERY_DEAD = "delivery dead"
     DELIVERY_RESENT = "delivery resent"
+    COMMITMENT_RECEIVED = "commitment received"
+    COMMITMENT_JUDGED = "commitment judged"
+    COMMITMENT_REPORTED = "commitment reported"
+    COMMITMENT_UNREPORTED = "commitment unreported"
 
 
 # Those that a person has to look at: the log has them as errors, so that a monitor can raise the alarm.
@@ -58,9 +63,11 @@ ALERTS = frozenset(
     {
         EventName.INSTANCE_CONFLICT,
         EventName.FILE_MISSING,
+        EventName.FILE_CHANGED,
         EventName.STUDY_HELD,
         EventName.JOB_FAILED,
         EventName.DELIVERY_DEAD,
+        EventName.COMMITMENT_UNREPORTED,
     }
 )
 

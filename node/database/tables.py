@@ -11,7 +11,7 @@ from sqlalchemy import JSON, DateTime, Dialect, Enum, ForeignKey, Index, MetaDat
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-from node.states import DeliveryState, JobState, StudyState, check_move
+from node.states import CommitmentState, DeliveryState, JobState, StudyState, check_move
 from node.vocabulary import StudyIdentity
 
 
@@ -51,6 +51,7 @@ class Table(DeclarativeBase):
         StudyState: _state_column(StudyState),
         JobState: _state_column(JobState),
         DeliveryState: _state_column(DeliveryState),
+        CommitmentState: _state_column(CommitmentState),
         list[str]: JSON,
         list[float]: JSON,
         dict[str, Any]: JSON,
@@ -305,6 +306,46 @@ class Destination(Table):
     name: Mapped[str] = mapped_column(primary_key=True)
     is_paused: Mapped[bool]
     reason: Mapped[str] = mapped_column(default="")
+
+
+class Commitment(Table):
+    """A peer's request that we commit ourselves to keep instances, until our report on them is answered.
+
+    `digest` is over the instances it names, whose rows go once it is reported.
+    """
+
+    __tablename__ = "commitments"
+    __table_args__ = (
+        UniqueConstraint("calling_ae_title", "transaction_uid"),
+        Index("ix_commitments_state_due_at", "state", "due_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    calling_ae_title: Mapped[str]
+    transaction_uid: Mapped[str]
+    digest: Mapped[str]
+    state: Mapped[CommitmentState]
+    attempts: Mapped[int] = mapped_column(default=0)
+    asked_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    answer: Mapped[str] = mapped_column(default="")
+
+    def move(self, new: CommitmentState) -> None:
+        """Go to another state; raises IllegalMove if `states.py` does not allow it."""
+        check_move(self.state, new)
+        self.state = new
+
+
+class CommitmentReference(Table):
+    """An instance that a request names; `failure_reason` is empty until it is judged, 0 where we keep it."""
+
+    __tablename__ = "commitment_references"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    commitment_id: Mapped[int] = mapped_column(ForeignKey("commitments.id"), index=True)
+    sop_class_uid: Mapped[str]
+    sop_instance_uid: Mapped[str]
+    failure_reason: Mapped[int | None]
 
 
 class AuditPosition(Table):

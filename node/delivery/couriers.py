@@ -5,17 +5,33 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from typing import Protocol
 
-from node.delivery.outbox import Outbox
 from node.logs import log_failure
 
 logger = logging.getLogger("radnode.delivery")
 
 
+class Outgoing(Protocol):
+    """What waits for peers: results, or reports on what they asked us to keep."""
+
+    def peers_due(self) -> set[str]:
+        """Return the peers to send to now."""
+
+    def send_due(self, peer_name: str) -> int:
+        """Send what is due to one of them; return how much was tried."""
+
+    def note_failure(self, peer_name: str) -> None:
+        """Give a peer a pause after something went wrong with it."""
+
+    def stop(self) -> None:
+        """Begin nothing else; what is on the wire is finished."""
+
+
 class Couriers:
     """Sends what is due, to every destination at once and to each over one association at a time."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    def __init__(self, outbox: Outgoing) -> None:
         """Send what waits in `outbox`; call `dispatch` every so often."""
         self._outbox = outbox
         self._threads: dict[str, threading.Thread] = {}

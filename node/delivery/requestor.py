@@ -12,7 +12,7 @@ from typing import Any
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
@@ -129,16 +129,23 @@ class Requestor(AE):
 
 @contextmanager
 def associate(
-    requestor: Requestor, peer: PeerAddress, contexts: Sequence[PresentationContext]
+    requestor: Requestor,
+    peer: PeerAddress,
+    contexts: Sequence[PresentationContext],
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
 ) -> Iterator[Association]:
     """Give an established association; it is released at the end, or aborted after an error.
+
+    We are the SCU of every SOP class for which `roles` proposes nothing else.
 
     Raises PeerUnreachable when the peer cannot be reached or refuses the association, PeerUntrusted when TLS
     with it fails, DeliveryRefused when it accepts none of the contexts.
     """
     requestor.handshake = prepare_handshake(peer)
     try:
-        association = requestor.associate(peer.host, peer.port, list(contexts), ae_title=peer.ae_title)
+        association = requestor.associate(
+            peer.host, peer.port, list(contexts), ae_title=peer.ae_title, ext_neg=list(roles)
+        )
     except OSError as error:
         raise PeerUnreachable(f"{_name(peer)}: {error.strerror or error}") from error
     try:

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from node.archive import Archive
-from node.archive.reread import hash_file
+from node.archive.reread import FileState, hash_file, state_of_file
 from node.database.inspection import has_row, kept_files
-from node.errors import MalformedInstance
-
-
-class FileState(StrEnum):
-    """What became of a file since it was kept."""
-
-    WHOLE = "whole"
-    CHANGED = "changed"
-    MISSING = "missing"
-    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True)
@@ -40,13 +29,6 @@ def verify_files(database_file: Path, archive: Archive) -> Iterator[VerifiedFile
 
 def _look_at(archive: Archive, path: str, sha256: str) -> FileState:
     """Compare a file with its row's hash: of an instance over its data set, of a result over all of it."""
-    try:
-        is_result = path.startswith("results/")
-        found = hash_file(archive.path_of(path)) if is_result else archive.examine(path).sha256
-    except FileNotFoundError:
-        return FileState.MISSING
-    except MalformedInstance:
-        return FileState.CHANGED
-    except OSError:
-        return FileState.UNREADABLE
-    return FileState.WHOLE if found == sha256 else FileState.CHANGED
+    if path.startswith("results/"):
+        return state_of_file(lambda: hash_file(archive.path_of(path)), sha256)
+    return state_of_file(lambda: archive.examine(path).sha256, sha256)

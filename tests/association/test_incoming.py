@@ -14,7 +14,7 @@ from node.association.incoming import IncomingInstance
 from node.association.negotiation import AnsweredContext, answer_contexts
 from node.association.pdu import AbortReason
 from node.association.proposal import Proposal, ProposedContext
-from node.association.statuses import Answer, StoreStatus, status_of
+from node.association.statuses import Answer, StoreStatus, commitment_status_of, status_of
 from node.errors import (
     ArchiveError,
     ArchiveFull,
@@ -23,8 +23,13 @@ from node.errors import (
     InstanceConflict,
     InstanceMismatch,
     InstanceTooLarge,
+    MalformedCommitment,
     MalformedInstance,
     ProtocolViolation,
+    TooMuchAsked,
+    TransactionReused,
+    UnknownPeer,
+    UnknownTransaction,
 )
 
 DATA_SET = memoryview(tiny_data_set())
@@ -38,7 +43,7 @@ def archive(tmp_path: Path) -> Archive:
 
 def context(abstract_syntax: str = CT_CLASS) -> AnsweredContext:
     proposed = (ProposedContext(3, abstract_syntax, (EXPLICIT,)),)
-    proposal = Proposal(1, "A", "B", bytes(32), "", proposed, 0)
+    proposal = Proposal(1, "A", "B", bytes(32), "", proposed, 0, {})
     return answer_contexts(proposal, {abstract_syntax: (EXPLICIT,)})[0]
 
 
@@ -166,3 +171,21 @@ def test_each_failure_is_answered_with_the_status_of_the_standard(error: Excepti
 
 def test_success_is_zero_and_says_nothing() -> None:
     assert (int(Answer(StoreStatus.SUCCESS).status), Answer(StoreStatus.SUCCESS).comment) == (0x0000, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (MalformedCommitment(""), 0x0115),
+        (UnknownTransaction(""), 0x0115),
+        (UnknownPeer(""), 0x0124),
+        (TransactionReused(""), 0x0131),
+        (TooMuchAsked(""), 0x0213),
+        (ArchiveFull(""), 0x0213),
+        (DatabaseBusy(""), 0x0213),
+        (ValueError(""), 0x0110),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else f"{value:04X}",
+)
+def test_each_failure_of_storage_commitment_has_its_status(error: Exception, status: int) -> None:
+    assert commitment_status_of(error) == status

@@ -14,11 +14,13 @@ from pynetdicom import AE
 from pynetdicom.presentation import build_context
 from receiving import Node, ask, associated, request_of, running, send, start_of_store, wait_until
 
-from node.association import Listener, ListenerSettings
+from node.association import CommitmentService, Listener, ListenerSettings, NothingAsked
 from node.association.contexts import supported_contexts
 from node.clock import SystemClock
+from node.commitment.requests import RequestBook
 from node.delivery.scu import echo
 from node.errors import SettingsError
+from node.settings import Settings
 from node.studies.index import InstanceIndex
 
 
@@ -33,7 +35,7 @@ def test_the_node_answers_its_own_echo(node: Node) -> None:
 
 def test_every_storage_class_is_supported_and_deflated_is_not() -> None:
     contexts = supported_contexts()
-    assert len(contexts) == 171
+    assert len(contexts) == 172
     assert "1.2.840.10008.1.2.1.99" not in {syntax for syntaxes in contexts.values() for syntax in syntaxes}
 
 
@@ -73,8 +75,10 @@ def test_how_an_association_ended_is_recorded(node: Node, ct: Path) -> None:
 
 def test_a_port_in_use_is_named_with_what_to_do(node: Node, tmp_path: Path) -> None:
     taken = ListenerSettings("RADNODE", "127.0.0.1", node.listener.port)
+    index = InstanceIndex(node.database, SystemClock())
+    commitment = CommitmentService(RequestBook(node.database, Settings(), SystemClock()), NothingAsked())
     with pytest.raises(SettingsError, match=f"127.0.0.1:{node.listener.port}.*RADNODE_DICOM_PORT"):
-        Listener(taken, node.archive, InstanceIndex(node.database, SystemClock())).start()
+        Listener(taken, node.archive, index, commitment).start()
 
 
 def test_one_association_too_many_is_refused_as_transient(tmp_path: Path, ct: Path) -> None:

@@ -6,12 +6,23 @@ import struct
 
 import pytest
 from pydicom import uid
-from raw_peer import APPLICATION_CONTEXT, CT_CLASS, EXPLICIT, IMPLICIT, VERIFICATION, context, item, request
+from raw_peer import (
+    APPLICATION_CONTEXT,
+    COMMITMENT,
+    CT_CLASS,
+    EXPLICIT,
+    IMPLICIT,
+    VERIFICATION,
+    context,
+    item,
+    request,
+    role,
+)
 
 from node.association.allowlist import Rejection
 from node.association.negotiation import answer_contexts, encode_acceptance, judge_proposal
 from node.association.pdu import HEADER, MAXIMUM_PDU_BYTES, AbortReason
-from node.association.proposal import Proposal, ProposedContext, decode_proposal
+from node.association.proposal import Proposal, ProposedContext, Roles, decode_proposal
 from node.errors import ProtocolViolation
 from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
@@ -36,6 +47,7 @@ def test_a_proposal_is_read_as_it_was_sent() -> None:
             ProposedContext(255, CT_CLASS, (EXPLICIT, IMPLICIT)),
         ),
         longest_pdu_bytes=16384,
+        roles={},
     )
 
 
@@ -166,3 +178,34 @@ def test_the_answer_is_byte_for_byte_that_of_the_standard() -> None:
     )  # fmt: skip
     answer = encode_acceptance(proposal, answer_contexts(proposal, SUPPORTED))
     assert answer == b"\2\0" + struct.pack(">I", len(body)) + body
+
+
+WITH_COMMITMENT = {COMMITMENT: (IMPLICIT,), CT_CLASS: (IMPLICIT,)}
+
+
+def acceptance(*roles: bytes, sop_class: str = COMMITMENT) -> bytes:
+    proposal = decode_proposal(request(context(1, sop_class, IMPLICIT), roles=roles)[HEADER.size :])
+    return encode_acceptance(proposal, answer_contexts(proposal, WITH_COMMITMENT))
+
+
+@pytest.mark.parametrize("roles", [(1, 0), (0, 1), (1, 1)])
+def test_the_roles_of_storage_commitment_are_agreed_to_as_proposed(roles: tuple[int, int]) -> None:
+    assert role(COMMITMENT, *roles) in acceptance(role(COMMITMENT, *roles))
+
+
+def test_no_roles_are_answered_where_none_were_proposed_nor_of_another_class() -> None:
+    assert b"\x54\x00" not in acceptance()
+    assert b"\x54\x00" not in acceptance(role(CT_CLASS, 0, 1), sop_class=CT_CLASS)
+    assert b"\x54\x00" not in acceptance(role(COMMITMENT, 0, 1), sop_class=CT_CLASS)
+
+
+def test_roles_are_read_as_they_were_sent() -> None:
+    sent = (role(COMMITMENT, 0, 1), role(CT_CLASS, 1, 0))
+    proposal = decode_proposal(request(context(1, COMMITMENT, IMPLICIT), roles=sent)[HEADER.size :])
+    assert proposal.roles == {COMMITMENT: Roles(False, True), CT_CLASS: Roles(True, False)}
+
+
+@pytest.mark.parametrize("value", [b"", b"\0", b"\0\0\0", b"\0\4" + b"1.2\1", b"\0\3" + b"1.2\1\1\1"])
+def test_a_role_selection_that_contradicts_itself_is_a_violation(value: bytes) -> None:
+    with pytest.raises(ProtocolViolation, match="role selection"):
+        decode_proposal(request(context(1, COMMITMENT, IMPLICIT), roles=(item(0x54, value),))[HEADER.size :])

@@ -37,8 +37,18 @@ BY_A_PERSON = {
     EventName.DELIVERY_RESENT: "resend",
     EventName.JOB_CANCELLED: "cancel",
 }
-# A lost file is no fault of ours; a worker that doubts and a job under which a node goes down are tested elsewhere.
-_NOT_HERE = {EventName.FILE_MISSING, EventName.IDENTITY_DOUBTED, EventName.JOB_INTERRUPTED}
+# A file that is lost or spoiled is no fault of ours; a worker that doubts and a job under which a node goes down are
+# tested elsewhere, and what a peer asks us to keep in tests/commitment/test_served.py, a kill at each of its points.
+_NOT_HERE = {
+    EventName.FILE_MISSING,
+    EventName.FILE_CHANGED,
+    EventName.IDENTITY_DOUBTED,
+    EventName.JOB_INTERRUPTED,
+    EventName.COMMITMENT_RECEIVED,
+    EventName.COMMITMENT_JUDGED,
+    EventName.COMMITMENT_REPORTED,
+    EventName.COMMITMENT_UNREPORTED,
+}
 _OF_THE_NODE = [name for name in EventName if name not in {*BY_A_PERSON, *_NOT_HERE}]
 POINTS = [*map(str, FaultPoint), *map(str, _OF_THE_NODE), *(f"{name} committed" for name in _OF_THE_NODE)]
 REMOVING = {"removal list written", "removal list named", "file removed", "removal list removed", "study removed"}

@@ -24,6 +24,7 @@ from system_calls import play, recorded
 
 from node.archive import Archive
 from node.archive.journal import Journal
+from node.archive.reread import FileState
 from node.clock import SystemClock
 from node.database import Database, Instance, Result
 from node.database.opening import open_whole
@@ -31,7 +32,7 @@ from node.delivery.scu import send_instances
 from node.jobs.queue import JobQueue
 from node.studies.index import InstanceIndex
 from node.studies.reconciliation import Reconciliation
-from node.upkeep.verification import FileState, verify_files
+from node.upkeep.verification import verify_files
 from node.vocabulary import PeerAddress
 
 pytestmark = [

@@ -11,7 +11,8 @@ from delivery.parcels import make_scene
 from keeping import flip_bytes, radnode
 
 from node.archive import Archive
-from node.upkeep.verification import FileState, verify_files
+from node.archive.reread import FileState
+from node.upkeep.verification import verify_files
 
 
 def verify(folder: Path) -> Result:

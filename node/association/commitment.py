@@ -1,0 +1,113 @@
+"""Storage commitment on the wire (PS3.4 Annex J): a peer's N-ACTION and N-EVENT-REPORT, judged and handed on."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from node.association.command import Command, Request
+from node.association.contexts import COMMITMENT
+from node.association.negotiation import AnsweredContext
+from node.association.pdu import AbortReason
+from node.association.statuses import Answer, CommitmentStatus
+from node.commitment.information import (
+    ALL_COMMITTED,
+    COMMITMENT_INSTANCE,
+    REQUEST_COMMITMENT,
+    SOME_FAILED,
+    decode_report,
+    decode_request,
+)
+from node.errors import MalformedCommitment, ProtocolViolation, TooMuchAsked, UnknownTransaction
+from node.vocabulary import CommitmentReport, CommitmentRequest
+
+LARGEST_INFORMATION_BYTES = 8 * 1024**2  # which the most references that one message may hold need
+
+
+class TakesRequests(Protocol):
+    """Who keeps what peers ask us to commit ourselves to."""
+
+    def take_request(self, calling_ae_title: str, request: CommitmentRequest) -> None:
+        """Return once the request is on record; raises UnknownPeer, TransactionReused, TooMuchAsked."""
+
+
+class TakesReports(Protocol):
+    """Who keeps what peers report on what we asked of them."""
+
+    def take_report(self, calling_ae_title: str, report: CommitmentReport) -> None:
+        """Return once the report is on record; raises UnknownTransaction where it is about nothing of ours."""
+
+
+class NothingAsked:
+    """Takes reports for a node that asks nobody for commitment: each is about nothing of ours."""
+
+    def take_report(self, calling_ae_title: str, report: CommitmentReport) -> None:
+        """Raise UnknownTransaction."""
+        raise UnknownTransaction(
+            f"transaction {report.transaction_uid} of {calling_ae_title}: found no request of ours, expected one"
+        )
+
+
+class IncomingInformation:
+    """The data set of a request on its way from the wire; one that is too long is dropped as it comes."""
+
+    def __init__(self) -> None:
+        self._encoded = bytearray()
+        self._received_bytes = 0
+
+    def write(self, fragment: memoryview) -> None:
+        """Append a fragment; raises ProtocolViolation only for a data set that seems to have no end."""
+        self._received_bytes += len(fragment)
+        if self._received_bytes > 2 * LARGEST_INFORMATION_BYTES:
+            raise ProtocolViolation("data set that has no end", AbortReason.NOT_SPECIFIED)
+        if self._received_bytes > LARGEST_INFORMATION_BYTES:
+            self._encoded.clear()
+        else:
+            self._encoded += fragment
+
+    def claim(self) -> bytes:
+        """Return the data set; raises TooMuchAsked for one that was too long."""
+        if self._received_bytes > LARGEST_INFORMATION_BYTES:
+            raise TooMuchAsked(f"data set: over {LARGEST_INFORMATION_BYTES >> 20} MiB; send several requests")
+        return bytes(self._encoded)
+
+
+class CommitmentService:
+    """Hands on what is asked and reported, once its command has been judged."""
+
+    def __init__(self, requests: TakesRequests, reports: TakesReports) -> None:
+        """Hand an N-ACTION to `requests` and an N-EVENT-REPORT to `reports`."""
+        self._requests = requests
+        self._reports = reports
+
+    def take(
+        self, request: Request, context: AnsweredContext, incoming: IncomingInformation, calling_ae_title: str
+    ) -> Answer:
+        """Answer an N-ACTION or N-EVENT-REPORT; success means that it is on record.
+
+        Raises CommitmentError, and what keeps a row from being written.
+        """
+        refusal = judge_command(request, context)
+        if refusal is not None:
+            return refusal
+        if not request.has_data_set:
+            raise MalformedCommitment("data set: found none, expected one after the command")
+        encoded = incoming.claim()
+        if request.field == Command.N_ACTION_RQ:
+            self._requests.take_request(calling_ae_title, decode_request(encoded, context.transfer_syntax))
+        else:
+            self._reports.take_report(calling_ae_title, decode_report(encoded, context.transfer_syntax))
+        return Answer(CommitmentStatus.SUCCESS)
+
+
+def judge_command(request: Request, context: AnsweredContext) -> Answer | None:
+    """Return the answer to a command that storage commitment does not know, None for one that it does."""
+    if request.sop_class_uid != COMMITMENT or context.abstract_syntax != COMMITMENT:
+        return Answer(CommitmentStatus.NO_SUCH_CLASS, "only storage commitment has actions and events here")
+    if request.sop_instance_uid != COMMITMENT_INSTANCE:
+        return Answer(CommitmentStatus.NO_SUCH_INSTANCE, f"expected {COMMITMENT_INSTANCE}")
+    is_action = request.field == Command.N_ACTION_RQ
+    if is_action and request.type_id != REQUEST_COMMITMENT:
+        return Answer(CommitmentStatus.NO_SUCH_ACTION, f"expected Action Type ID {REQUEST_COMMITMENT}")
+    if not is_action and request.type_id not in {ALL_COMMITTED, SOME_FAILED}:
+        return Answer(CommitmentStatus.NO_SUCH_EVENT, f"expected Event Type ID {ALL_COMMITTED} or {SOME_FAILED}")
+    return None
