@@ -13,6 +13,7 @@ RadnodeError
     InstanceTooLarge   the data set is longer than we take
     InstanceConflict   the same SOP Instance UID arrived with other content
     ArchiveDiffers     files and rows differ more than an interrupted node explains
+  MalformedCommitment  a request or report of storage commitment cannot be read
   AssociationBroken    an association ends otherwise than by its release
     ProtocolViolation  the peer sent what the upper layer protocol does not allow
     PeerTooSlow        the peer kept us waiting for too long
@@ -103,6 +104,10 @@ class InstanceConflict(ArchiveError):
 
 class ArchiveDiffers(ArchiveError):
     """Files and rows differ more than an interrupted node explains; a person should know before it goes on."""
+
+
+class MalformedCommitment(RadnodeError):
+    """A request or report of storage commitment is not whole, or does not name what it must."""
 
 
 class AssociationBroken(RadnodeError):

@@ -19,7 +19,7 @@ FORBIDDEN_NAMES = {"utils", "util", "common", "misc", "manager", "helpers"}
 # Which parts of the tree may import a library; "" stands for the modules directly in node/.
 LIBRARY_HOMES = {
     "pynetdicom": {"association", "delivery", "demo", "bench"},
-    "sqlalchemy": {"audit", "database", "studies", "jobs", "delivery", "inference", "upkeep"},
+    "sqlalchemy": {"audit", "commitment", "database", "studies", "jobs", "delivery", "inference", "upkeep"},
     "SimpleITK": {"imaging", "training", "models", "bench"},
     "tensorflow": {"inference", "training", "models"},
     "keras": {"inference", "networks", "training", "models"},

@@ -100,6 +100,12 @@ def walk_dataset(encoded: Encoded, transfer_syntax_uid: str, start: int = 0) -> 
     return _Walk(encoded, encoding_of(transfer_syntax_uid), start).run()
 
 
+def read_element(encoded: Encoded, at: int, encoding: Encoding) -> Element:
+    """Return the element, item or delimiter at an offset of a data set that the walk has found whole."""
+    read = _read_implicit if encoding.is_implicit else _read_explicit
+    return Element(*read(encoded, at, encoding.is_little))
+
+
 @lru_cache(maxsize=64)
 def encoding_of(transfer_syntax_uid: str) -> Encoding:
     """Return how elements are written; raises MalformedInstance for a syntax that cannot be walked."""
