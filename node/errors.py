@@ -46,6 +46,9 @@ RadnodeError
     DeliveryDelayed    the destination did not take it now
       PeerUnreachable  there is no association with it at all
         PeerUntrusted  over TLS one side does not take the other for whom it should be
+  ReportRefused        a report on storage commitment that answers nothing we asked
+    TransactionUnknown  we asked for no transaction of this UID
+    ReportByAnother    another peer reports than the one that was asked
   AuditUndelivered     a sink of the audit trail took nothing; what it should have had waits
   TrainingDataError    a data folder is not laid out as expected
   BenchFailed          a program or library did not do its part of a benchmark
@@ -240,6 +243,18 @@ class PeerUnreachable(DeliveryDelayed):
 
 class PeerUntrusted(PeerUnreachable):
     """TLS with the destination failed: it cannot show who it is, does not trust us, or a file of ours is unusable."""
+
+
+class ReportRefused(RadnodeError):
+    """A report on storage commitment answers nothing we asked; no delivery is changed by it."""
+
+
+class TransactionUnknown(ReportRefused):
+    """The report is about a transaction that we never asked for."""
+
+
+class ReportByAnother(ReportRefused):
+    """The report comes from another peer than the one that was asked."""
 
 
 class AuditUndelivered(RadnodeError):

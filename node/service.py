@@ -24,9 +24,12 @@ from node.audit.sinks import DailyFile, Sink, Syslog, SyslogServer
 from node.audit.trail import AuditTrail
 from node.catalog import site_catalog
 from node.clock import Clock
+from node.commitment.pledges import Pledges
+from node.commitment.questions import Questions
 from node.database import EventName, record_event
 from node.database.opening import open_whole
 from node.delivery.couriers import Couriers
+from node.delivery.inquiries import Inquiries
 from node.delivery.outbox import Outbox
 from node.delivery.retention import Retention
 from node.inference.supervisor import Supervisor
@@ -41,6 +44,7 @@ logger = logging.getLogger("radnode.service")
 
 TICK_SECONDS = 0.1
 RETENTION_SECONDS = 60.0
+INQUIRY_SECONDS = 1.0
 AUDIT_SECONDS = 1.0
 
 
@@ -71,6 +75,9 @@ class Node:
         assembly = Assembly(self._database, settings, self._catalog, clock)
         outbox = Outbox(self._database, self._archive, settings, clock, random.Random())
         self._couriers = Couriers(outbox)
+        self._pledges = Pledges(self._database, settings.delivery, clock)
+        questions = Questions(self._database, settings, clock)
+        self._inquirers = Couriers(Inquiries(questions, self._pledges, settings, clock, random.Random()))
         retention = Retention(self._database, self._archive, clock, settings.archive.keep_days)
         self._supervisor = Supervisor(config, settings, self._queue)
         self._listener = Listener(_listener_settings(settings), self._archive, self._index)
@@ -79,6 +86,8 @@ class Node:
             Loop("ends of associations", self._index.record_ends, TICK_SECONDS),
             Loop("assembly", assembly.complete_quiet_studies, TICK_SECONDS),
             Loop("couriers", self._couriers.dispatch, TICK_SECONDS),
+            Loop("inquirers", self._inquirers.dispatch, INQUIRY_SECONDS),
+            Loop("pledges", questions.give_up, RETENTION_SECONDS),
             Loop("supervisor", self._supervisor.check, TICK_SECONDS),
             Loop("retention", retention.remove_expired, RETENTION_SECONDS),
             Loop("audit", self._trail.write_new, AUDIT_SECONDS),
@@ -111,6 +120,7 @@ class Node:
         for loop in self._loops:
             loop.stop()
         self._couriers.stop(self._settings.dicom.drain_seconds)
+        self._inquirers.stop(self._settings.dicom.drain_seconds)
         self._supervisor.stop(self._settings.dicom.drain_seconds)
         self._end_trail()
         self._journal.close()

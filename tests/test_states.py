@@ -34,7 +34,13 @@ JOBS = {
     "failed": "queued",
     "cancelled": "queued",
 }
-DELIVERIES = {"pending": "dead retrying sent", "retrying": "dead sent", "sent": "pending", "dead": "pending"}
+DELIVERIES = {
+    "pending": "dead retrying sent",
+    "retrying": "dead sent",
+    "sent": "committed dead pending retrying",
+    "committed": "pending",
+    "dead": "pending",
+}
 TABLES = {StudyState: STUDY_MOVES, JobState: JOB_MOVES, DeliveryState: DELIVERY_MOVES}
 
 

@@ -6,6 +6,8 @@ from node.database.group import GroupCommit
 from node.database.tables import (
     Association,
     AuditPosition,
+    Commitment,
+    CommitmentObject,
     Decision,
     Delivery,
     Destination,
@@ -23,6 +25,8 @@ from node.database.tables import (
 __all__ = [
     "Association",
     "AuditPosition",
+    "Commitment",
+    "CommitmentObject",
     "Database",
     "Decision",
     "Delivery",

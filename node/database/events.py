@@ -51,6 +51,10 @@ class EventName(StrEnum):
     DELIVERY_DELAYED = "delivery delayed"
     DELIVERY_DEAD = "delivery dead"
     DELIVERY_RESENT = "delivery resent"
+    COMMITMENT_ASKED = "commitment asked"
+    DELIVERY_COMMITTED = "delivery committed"
+    DELIVERY_NOT_COMMITTED = "delivery not committed"
+    DELIVERY_NEVER_COMMITTED = "delivery never committed"
 
 
 # Those that a person has to look at: the log has them as errors, so that a monitor can raise the alarm.
@@ -59,7 +63,9 @@ ALERTS = frozenset(
 )
 
 # What deserves a look, though nothing of ours is the worse for it.
-_WARNINGS = frozenset({EventName.ASSOCIATION_REJECTED})
+_WARNINGS = frozenset(
+    {EventName.ASSOCIATION_REJECTED, EventName.DELIVERY_NOT_COMMITTED, EventName.DELIVERY_NEVER_COMMITTED}
+)
 
 Subject = Association | Study | Job | Delivery
 

@@ -38,7 +38,14 @@ BY_A_PERSON = {
     EventName.JOB_CANCELLED: "cancel",
 }
 # A lost file is no fault of ours; a worker that doubts and a job under which a node goes down are tested elsewhere.
-_NOT_HERE = {EventName.FILE_MISSING, EventName.IDENTITY_DOUBTED, EventName.JOB_INTERRUPTED}
+# What becomes of a peer that is to commit is tried in tests/delivery/test_commitment.py.
+_OF_COMMITMENT = {
+    EventName.COMMITMENT_ASKED,
+    EventName.DELIVERY_COMMITTED,
+    EventName.DELIVERY_NOT_COMMITTED,
+    EventName.DELIVERY_NEVER_COMMITTED,
+}
+_NOT_HERE = {EventName.FILE_MISSING, EventName.IDENTITY_DOUBTED, EventName.JOB_INTERRUPTED, *_OF_COMMITMENT}
 _OF_THE_NODE = [name for name in EventName if name not in {*BY_A_PERSON, *_NOT_HERE}]
 POINTS = [*map(str, FaultPoint), *map(str, _OF_THE_NODE), *(f"{name} committed" for name in _OF_THE_NODE)]
 REMOVING = {"removal list written", "removal list named", "file removed", "removal list removed", "study removed"}
