@@ -13,7 +13,10 @@ RadnodeError
     InstanceTooLarge   the data set is longer than we take
     InstanceConflict   the same SOP Instance UID arrived with other content
     ArchiveDiffers     files and rows differ more than an interrupted node explains
-  MalformedCommitment  a request or report of storage commitment cannot be read
+  CommitmentError      a request or report of storage commitment is refused
+    MalformedCommitment  a request or report of storage commitment cannot be read
+    UnknownTransaction  a report is about what was not asked, or not of this peer
+      ReportByAnother  another peer was asked than the one that reports
   AssociationBroken    an association ends otherwise than by its release
     ProtocolViolation  the peer sent what the upper layer protocol does not allow
     PeerTooSlow        the peer kept us waiting for too long
@@ -46,9 +49,6 @@ RadnodeError
     DeliveryDelayed    the destination did not take it now
       PeerUnreachable  there is no association with it at all
         PeerUntrusted  over TLS one side does not take the other for whom it should be
-  ReportRefused        a report on storage commitment that answers nothing we asked
-    TransactionUnknown  we asked for no transaction of this UID
-    ReportByAnother    another peer reports than the one that was asked
   AuditUndelivered     a sink of the audit trail took nothing; what it should have had waits
   TrainingDataError    a data folder is not laid out as expected
   BenchFailed          a program or library did not do its part of a benchmark
@@ -109,8 +109,20 @@ class ArchiveDiffers(ArchiveError):
     """Files and rows differ more than an interrupted node explains; a person should know before it goes on."""
 
 
-class MalformedCommitment(RadnodeError):
+class CommitmentError(RadnodeError):
+    """A request or report of storage commitment is refused."""
+
+
+class MalformedCommitment(CommitmentError):
     """A request or report of storage commitment is not whole, or does not name what it must."""
+
+
+class UnknownTransaction(CommitmentError):
+    """A report of storage commitment is about a transaction that is none of ours with this peer."""
+
+
+class ReportByAnother(UnknownTransaction):
+    """A report of storage commitment comes from another peer than the one that was asked."""
 
 
 class AssociationBroken(RadnodeError):
@@ -243,18 +255,6 @@ class PeerUnreachable(DeliveryDelayed):
 
 class PeerUntrusted(PeerUnreachable):
     """TLS with the destination failed: it cannot show who it is, does not trust us, or a file of ours is unusable."""
-
-
-class ReportRefused(RadnodeError):
-    """A report on storage commitment answers nothing we asked; no delivery is changed by it."""
-
-
-class TransactionUnknown(ReportRefused):
-    """The report is about a transaction that we never asked for."""
-
-
-class ReportByAnother(ReportRefused):
-    """The report comes from another peer than the one that was asked."""
 
 
 class AuditUndelivered(RadnodeError):

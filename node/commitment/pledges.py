@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 
 from node.clock import Clock
 from node.database import (
-    Commitment,
-    CommitmentObject,
     Database,
     Delivery,
     EventName,
+    Pledge,
+    PledgedObject,
     record_event,
 )
-from node.errors import ReportByAnother, TransactionUnknown
+from node.errors import ReportByAnother, UnknownTransaction
 from node.jobs.progress import derive_progress
 from node.settings import DeliverySection
 from node.states import DeliveryState
@@ -50,20 +50,20 @@ class Pledges:
         """Note of each object asked about whether it is committed; a report that comes again changes nothing.
 
         What the report leaves out counts as not committed. An object that was sent again since is left as it is,
-        for the report is not about that. Raises TransactionUnknown, and ReportByAnother when it does not come
+        for the report is not about that. Raises UnknownTransaction, and ReportByAnother when it does not come
         from the peer that was asked; nothing is changed then.
         """
         with self._database.writing() as session:
-            commitment = _find(session, calling_ae_title, report)
-            if commitment.reported_at is not None:
+            pledge = _find(session, calling_ae_title, report)
+            if pledge.reported_at is not None:
                 _log("report repeated", calling_ae_title, report)
                 return
-            commitment.reported_at = self._clock.now()
-            for asked in commitment.objects:
+            pledge.reported_at = self._clock.now()
+            for asked in pledge.objects:
                 self._settle(session, asked, report)
-            _log_unasked(commitment, calling_ae_title, report)
+            _log_unasked(pledge, calling_ae_title, report)
 
-    def _settle(self, session: Session, asked: CommitmentObject, report: CommitmentReport) -> None:
+    def _settle(self, session: Session, asked: PledgedObject, report: CommitmentReport) -> None:
         """Let one object be where the report puts it; one reported as both is not committed."""
         delivery, reference = asked.delivery, reference_to(asked.delivery)
         if delivery.state != DeliveryState.SENT or delivery.sent_at != asked.sent_at:
@@ -110,18 +110,18 @@ def reference_to(delivery: Delivery) -> InstanceReference:
     return InstanceReference(delivery.result.sop_class_uid, delivery.result.sop_instance_uid)
 
 
-def _find(session: Session, calling_ae_title: str, report: CommitmentReport) -> Commitment:
+def _find(session: Session, calling_ae_title: str, report: CommitmentReport) -> Pledge:
     """Return the transaction that a peer reports on."""
     uid = report.transaction_uid
-    commitment = session.scalar(select(Commitment).where(Commitment.transaction_uid == uid))
-    if commitment is None:
-        raise TransactionUnknown(f"transaction {uid} reported by {calling_ae_title}: we asked for none of this UID")
-    if commitment.ae_title != calling_ae_title:
+    pledge = session.scalar(select(Pledge).where(Pledge.transaction_uid == uid))
+    if pledge is None:
+        raise UnknownTransaction(f"transaction {uid} reported by {calling_ae_title}: we asked for none of this UID")
+    if pledge.ae_title != calling_ae_title:
         raise ReportByAnother(
-            f"transaction {uid} reported by {calling_ae_title}: {commitment.ae_title} was asked; if these are one "
+            f"transaction {uid} reported by {calling_ae_title}: {pledge.ae_title} was asked; if these are one "
             "application, let it report as what it is called"
         )
-    return commitment
+    return pledge
 
 
 def _describe(failure_reason: int) -> str:
@@ -129,8 +129,8 @@ def _describe(failure_reason: int) -> str:
     return f"{failure_reason:04X} {_REASONS.get(failure_reason, '')}".strip()
 
 
-def _log_unasked(commitment: Commitment, calling_ae_title: str, report: CommitmentReport) -> None:
-    asked = {reference_to(each.delivery) for each in commitment.objects}
+def _log_unasked(pledge: Pledge, calling_ae_title: str, report: CommitmentReport) -> None:
+    asked = {reference_to(each.delivery) for each in pledge.objects}
     unasked = {*report.committed, *report.failed} - asked
     if unasked:
         _log("report on what was not asked", calling_ae_title, report, instances=len(unasked))

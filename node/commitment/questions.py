@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from node.clock import Clock, JumpWatch
 from node.commitment.pledges import reference_to
 from node.database import (
-    Commitment,
-    CommitmentObject,
     Database,
     Delivery,
     Destination,
     EventName,
+    Pledge,
+    PledgedObject,
     record_event,
 )
 from node.settings import Settings
@@ -58,19 +58,19 @@ class Questions:
             deliveries = self._due(session, peer_name)
             if not deliveries:
                 return None
-            commitment = Commitment(
+            pledge = Pledge(
                 transaction_uid=generate_uid(prefix=None),
                 ae_title=self._settings.peers[peer_name].ae_title,
                 asked_at=self._clock.now(),
-                objects=[CommitmentObject(delivery=each, sent_at=each.sent_at) for each in deliveries],
+                objects=[PledgedObject(delivery=each, sent_at=each.sent_at) for each in deliveries],
             )
-            session.add(commitment)
+            session.add(pledge)
             for delivery in deliveries:
                 delivery.askings += 1
                 pause = self._settings.delivery.commitment_again_seconds * 2.0 ** min(delivery.askings - 1, _DOUBLINGS)
                 self._put_off(delivery, min(pause, LONGEST_PAUSE_SECONDS))
             references = dict.fromkeys(map(reference_to, deliveries))
-            return CommitmentRequest(commitment.transaction_uid, tuple(references))
+            return CommitmentRequest(pledge.transaction_uid, tuple(references))
 
     def note_accepted(self, request: CommitmentRequest) -> None:
         """Note that the peer has taken the question and owes us a report."""
@@ -94,7 +94,7 @@ class Questions:
                 pause = limits.first_retry_seconds * 2.0 ** min(delivery.askings - 1, _DOUBLINGS)
                 self._put_off(delivery, min(pause, limits.longest_retry_seconds))
                 delivery.answer = f"not asked to commit: {reason}"
-            session.delete(_commitment(session, request))
+            session.delete(_pledge(session, request))
 
     def take_back(self, request: CommitmentRequest, reason: str) -> None:
         """Forget a transaction that the peer cannot have heard of; what it was about is due again at once."""
@@ -103,12 +103,12 @@ class Questions:
                 delivery.askings -= 1
                 self._put_off(delivery, 0.0)
                 delivery.answer = f"not asked to commit: {reason}"
-            session.delete(_commitment(session, request))
+            session.delete(_pledge(session, request))
 
     def is_reported(self, request: CommitmentRequest) -> bool:
         """Tell whether the peer has reported on a transaction, whichever way."""
         with self._database.reading() as session:
-            return _commitment(session, request).reported_at is not None
+            return _pledge(session, request).reported_at is not None
 
     def give_up(self) -> int:
         """Ask no more about what was sent `commitment_days` ago; return how many objects that were.
@@ -167,13 +167,13 @@ def _is_asked_about() -> ColumnElement[bool]:
     return (Delivery.commitment_due_at.is_not(None)) & (Delivery.state == DeliveryState.SENT)
 
 
-def _commitment(session: Session, request: CommitmentRequest) -> Commitment:
-    return session.scalars(select(Commitment).where(Commitment.transaction_uid == request.transaction_uid)).one()
+def _pledge(session: Session, request: CommitmentRequest) -> Pledge:
+    return session.scalars(select(Pledge).where(Pledge.transaction_uid == request.transaction_uid)).one()
 
 
 def _open(session: Session, request: CommitmentRequest) -> Iterator[Delivery]:
     """Yield what a transaction is about and neither a report nor a person has decided on since."""
-    for asked in _commitment(session, request).objects:
+    for asked in _pledge(session, request).objects:
         delivery = asked.delivery
         is_same = delivery.state == DeliveryState.SENT and delivery.sent_at == asked.sent_at
         if is_same and delivery.commitment_due_at is not None:

@@ -306,13 +306,13 @@ class Delivery(Table):
         self.state = new
 
 
-class Commitment(Table):
-    """One transaction in which a peer was asked to commit to objects that it was sent (PS3.4 J.3.2).
+class Pledge(Table):
+    """One transaction in which a peer was asked to commit to what it was sent (PS3.4 J.3.2).
 
     Only `ae_title`, whom we asked, may report on it, and once.
     """
 
-    __tablename__ = "commitments"
+    __tablename__ = "pledges"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     transaction_uid: Mapped[str] = mapped_column(unique=True)
@@ -320,22 +320,22 @@ class Commitment(Table):
     asked_at: Mapped[datetime]
     reported_at: Mapped[datetime | None]
 
-    objects: Mapped[list[CommitmentObject]] = relationship(
-        back_populates="commitment", order_by="CommitmentObject.id", cascade="all, delete-orphan"
+    objects: Mapped[list[PledgedObject]] = relationship(
+        back_populates="pledge", order_by="PledgedObject.id", cascade="all, delete-orphan"
     )
 
 
-class CommitmentObject(Table):
-    """One object of a commitment; `sent_at` tells which time it was sent the peer was asked about."""
+class PledgedObject(Table):
+    """One object of a pledge; `sent_at` tells which time it was sent the peer was asked about."""
 
-    __tablename__ = "commitment_objects"
+    __tablename__ = "pledged_objects"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    commitment_id: Mapped[int] = mapped_column(ForeignKey("commitments.id"), index=True)
+    pledge_id: Mapped[int] = mapped_column(ForeignKey("pledges.id"), index=True)
     delivery_id: Mapped[int] = mapped_column(ForeignKey("deliveries.id"), index=True)
     sent_at: Mapped[datetime]
 
-    commitment: Mapped[Commitment] = relationship(back_populates="objects")
+    pledge: Mapped[Pledge] = relationship(back_populates="objects")
     delivery: Mapped[Delivery] = relationship()
 
 

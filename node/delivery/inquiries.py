@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import random
 import threading
+from functools import partial
 
 from node.clock import Clock
 from node.commitment.pledges import Pledges
 from node.commitment.questions import Questions
 from node.delivery.inquiry import SUCCESS, inquiry_at
 from node.delivery.patience import Breaker
-from node.errors import DeliveryDelayed, DeliveryError, DeliveryRefused, PeerUnreachable, ReportRefused
+from node.errors import DeliveryDelayed, DeliveryError, DeliveryRefused, PeerUnreachable, UnknownTransaction
 from node.logs import log_failure
 from node.peers import Peer
 from node.settings import Settings
@@ -74,14 +75,12 @@ class Inquiries:
         timeout_seconds = self._settings.delivery.timeout_seconds
         with inquiry_at(self._settings.node.ae_title, peer.address, timeout_seconds) as inquiry:
             status = inquiry.ask(request)
-            if status != SUCCESS:
-                raise DeliveryRefused(f"{peer.ae_title} answered N-ACTION with {status:04X}; see the peer's log")
-            self._questions.note_accepted(request)
-
-            def take_report(report: CommitmentReport) -> None:
-                self._take_report(peer.ae_title, report)
-
-            inquiry.hear(take_report, REPORT_SECONDS, lambda: self._is_over(request))
+            if status == SUCCESS:
+                self._questions.note_accepted(request)
+                take_report = partial(self._take_report, peer.ae_title)
+                inquiry.hear(take_report, REPORT_SECONDS, lambda: self._is_over(request))
+        if status != SUCCESS:
+            raise DeliveryRefused(f"{peer.ae_title} answered N-ACTION with {status:04X}; see the peer's log")
 
     def _is_over(self, request: CommitmentRequest) -> bool:
         return self._stopping.is_set() or self._questions.is_reported(request)
@@ -89,7 +88,7 @@ class Inquiries:
     def _take_report(self, ae_title: str, report: CommitmentReport) -> None:
         try:
             self._pledges.take_report(ae_title, report)
-        except ReportRefused as error:
+        except UnknownTransaction as error:
             log_failure(logger, "report refused", error, peer=ae_title)
             raise
 

@@ -22,7 +22,7 @@ from node.commitment.information import (
     encode_request,
 )
 from node.delivery.requestor import Requestor, associate
-from node.errors import DeliveryDelayed, MalformedCommitment, ReportRefused
+from node.errors import CommitmentError, DeliveryDelayed
 from node.vocabulary import CommitmentReport, CommitmentRequest, PeerAddress
 
 SUCCESS = 0x0000
@@ -82,7 +82,7 @@ class Inquiry:
         information: Any = message.EventInformation
         try:
             take_report(decode_report(information.getvalue() if information else b"", self._transfer_syntax))
-        except (MalformedCommitment, ReportRefused):
+        except CommitmentError:
             return INVALID_ARGUMENT
         return SUCCESS
 

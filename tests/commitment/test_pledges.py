@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from node.commitment.pledges import Pledges
 from node.commitment.questions import Questions
-from node.database import Commitment, Database, Delivery, Event, Result
-from node.errors import ReportByAnother, TransactionUnknown
+from node.database import Database, Delivery, Event, Pledge, Result
+from node.errors import ReportByAnother, UnknownTransaction
 from node.jobs.queue import StoredResult
 from node.states import DeliveryState
 from node.vocabulary import CommitmentReport, CommitmentRequest, InstanceReference
@@ -62,7 +62,7 @@ def rows(database: Database) -> list[object]:
     """Return all that a report could change."""
     with database.reading() as session:
         deliveries = [(d.state, d.answer, d.denials) for d in session.scalars(select(Delivery).order_by(Delivery.id))]
-        reported = list(session.scalars(select(Commitment.reported_at)))
+        reported = list(session.scalars(select(Pledge.reported_at)))
         return [deliveries, reported, len(session.scalars(select(Event.id)).all())]
 
 
@@ -70,7 +70,7 @@ def test_a_report_of_a_transaction_that_nobody_asked_for_changes_nothing(
     side: Gathering, pledges: Pledges, asked: CommitmentRequest
 ) -> None:
     before = rows(side.database)
-    with pytest.raises(TransactionUnknown, match=r"transaction 2\.25\.5 reported by PACS"):
+    with pytest.raises(UnknownTransaction, match=r"transaction 2\.25\.5 reported by PACS"):
         pledges.take_report("PACS", CommitmentReport("2.25.5", asked.references, {}))
     assert rows(side.database) == before
 

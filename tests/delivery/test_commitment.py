@@ -27,7 +27,7 @@ from sqlalchemy import func, select
 
 from node.commitment.pledges import Pledges
 from node.commitment.questions import Questions
-from node.database import Commitment, Event
+from node.database import Event, Pledge
 from node.delivery import inquiries
 from node.delivery.couriers import Couriers
 from node.delivery.destinations import pause_destination
@@ -73,7 +73,7 @@ class Asking:
 
     def transactions(self) -> list[str]:
         with self.scene.side.database.reading() as session:
-            return list(session.scalars(select(Commitment.transaction_uid).order_by(Commitment.id)))
+            return list(session.scalars(select(Pledge.transaction_uid).order_by(Pledge.id)))
 
     def retention(self) -> Retention:
         return Retention(self.scene.side.database, self.scene.archive, self.scene.side.clock, 1.0)

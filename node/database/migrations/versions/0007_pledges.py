@@ -22,35 +22,35 @@ def upgrade() -> None:
         op.execute(f"ALTER TABLE deliveries ADD COLUMN {name} {kind}")
     op.create_index("ix_deliveries_commitment_due_at", "deliveries", ["commitment_due_at"])
     op.create_table(
-        "commitments",
+        "pledges",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("transaction_uid", sa.String(), nullable=False),
         sa.Column("ae_title", sa.String(), nullable=False),
         sa.Column("asked_at", sa.DateTime(), nullable=False),
         sa.Column("reported_at", sa.DateTime(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_commitments")),
-        sa.UniqueConstraint("transaction_uid", name=op.f("uq_commitments_transaction_uid")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pledges")),
+        sa.UniqueConstraint("transaction_uid", name=op.f("uq_pledges_transaction_uid")),
     )
     op.create_table(
-        "commitment_objects",
+        "pledged_objects",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("commitment_id", sa.Integer(), nullable=False),
+        sa.Column("pledge_id", sa.Integer(), nullable=False),
         sa.Column("delivery_id", sa.Integer(), nullable=False),
         sa.Column("sent_at", sa.DateTime(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["commitment_id"], ["commitments.id"], name=op.f("fk_commitment_objects_commitment_id")
+            ["pledge_id"], ["pledges.id"], name=op.f("fk_pledged_objects_pledge_id")
         ),
-        sa.ForeignKeyConstraint(["delivery_id"], ["deliveries.id"], name=op.f("fk_commitment_objects_delivery_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_commitment_objects")),
+        sa.ForeignKeyConstraint(["delivery_id"], ["deliveries.id"], name=op.f("fk_pledged_objects_delivery_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pledged_objects")),
     )
-    for column in ("commitment_id", "delivery_id"):
-        op.create_index(f"ix_commitment_objects_{column}", "commitment_objects", [column])
+    for column in ("pledge_id", "delivery_id"):
+        op.create_index(f"ix_pledged_objects_{column}", "pledged_objects", [column])
 
 
 def downgrade() -> None:
     """Undo this revision."""
-    op.drop_table("commitment_objects")
-    op.drop_table("commitments")
+    op.drop_table("pledged_objects")
+    op.drop_table("pledges")
     op.drop_index("ix_deliveries_commitment_due_at", "deliveries")
     for name in _COLUMNS:
         op.execute(f"ALTER TABLE deliveries DROP COLUMN {name}")
