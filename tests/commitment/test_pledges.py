@@ -115,12 +115,13 @@ def test_an_object_that_is_reported_as_both_is_not_committed(
 
 
 def test_a_second_report_on_a_transaction_does_not_count(
-    side: Gathering, pledges: Pledges, asked: CommitmentRequest
+    side: Gathering, pledges: Pledges, asked: CommitmentRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
     pledges.take_report("PACS", CommitmentReport(asked.transaction_uid, asked.references[:1], {}))
     before = rows(side.database)
     pledges.take_report("PACS", CommitmentReport(asked.transaction_uid, asked.references, {}))
     assert rows(side.database) == before
+    assert [record.message for record in caplog.records].count("report repeated") == 1
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,7 @@ def upgrade() -> None:
         sa.Column("pledge_id", sa.Integer(), nullable=False),
         sa.Column("delivery_id", sa.Integer(), nullable=False),
         sa.Column("sent_at", sa.DateTime(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["pledge_id"], ["pledges.id"], name=op.f("fk_pledged_objects_pledge_id")
-        ),
+        sa.ForeignKeyConstraint(["pledge_id"], ["pledges.id"], name=op.f("fk_pledged_objects_pledge_id")),
         sa.ForeignKeyConstraint(["delivery_id"], ["deliveries.id"], name=op.f("fk_pledged_objects_delivery_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pledged_objects")),
     )
