@@ -186,7 +186,7 @@ def deliveries() -> None:
 @json_option
 def list_all_deliveries(config: Path, as_json: bool) -> None:
     """List every delivery with its state and the destination's last answer."""
-    columns = ("delivery", "study_instance_uid", "kind", "destination", "state", "answer")
+    columns = ("delivery", "study_instance_uid", "kind", "destination", "state", "committed_at", "answer")
     print_rows("Deliveries", list_deliveries(_database(load_settings(config))), columns, as_json)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_JUMP_SECONDS = 3600.0
 
 
 class Clock(Protocol):
@@ -23,6 +24,26 @@ class Clock(Protocol):
 
     def boot_seconds(self) -> float:
         """Return seconds since boot, which never go back and are one number for all processes."""
+
+
+class JumpWatch:
+    """Knows how far the wall clock has jumped since the watch began: what is old by it may be of today."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin to watch."""
+        self._clock = clock
+        self._began_at = self._boot_time()
+
+    def jump_seconds(self) -> float:
+        """Return by how much the wall clock has moved against the boot clock."""
+        return self._boot_time() - self._began_at
+
+    def is_doubtful(self) -> bool:
+        """Tell whether that is more than a clock that is only kept right."""
+        return abs(self.jump_seconds()) > _JUMP_SECONDS
+
+    def _boot_time(self) -> float:
+        return self._clock.now().timestamp() - self._clock.boot_seconds()
 
 
 class SystemClock:

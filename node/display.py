@@ -29,7 +29,7 @@ STUDY_TABLES = {
     "series": ("series_instance_uid", "modality", "description", "instances", "own_results"),
     "decisions": ("revision", "rule", "series", "instances", "is_match", "reasons"),
     "jobs": ("job", "revision", "model", "state", "attempts", "reason", "kept"),
-    "deliveries": ("delivery", "kind", "destination", "state", "attempts", "answer"),
+    "deliveries": ("delivery", "kind", "destination", "state", "attempts", "committed_at", "answer"),
     "events": ("at", "name", "detail"),
 }
 

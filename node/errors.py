@@ -17,6 +17,7 @@ RadnodeError
   CommitmentError      a request or report of storage commitment is refused
     MalformedCommitment  a request or report of storage commitment cannot be read
     UnknownTransaction  a report is about what was not asked, or not of this peer
+      ReportByAnother  another peer was asked than the one that reports
     UnknownPeer        who asks is not in peers.toml, so there is no address to report to
     TransactionReused  a transaction UID came again with other instances
     TooMuchAsked       more instances in one request, or more open requests, than we take
@@ -138,6 +139,10 @@ class TransactionReused(CommitmentError):
 
 class TooMuchAsked(CommitmentError):
     """A peer asks for commitment to more instances in one request, or leaves more requests open, than we take."""
+
+
+class ReportByAnother(UnknownTransaction):
+    """A report of storage commitment comes from another peer than the one that was asked."""
 
 
 class AssociationBroken(RadnodeError):

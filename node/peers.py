@@ -70,6 +70,7 @@ class Peer(Section):
     subjects: tuple[CertificateName, ...] = ()
     results: ResultProfile = ResultProfile.ARCHIVE
     doctor_store: bool = False
+    commitment: bool = False
     tls: TlsToPeer | None = None
 
     @property

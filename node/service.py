@@ -19,17 +19,20 @@ from node.archive.disk import make_folder
 from node.archive.durability import Durability, EachFlushed, Unflushed
 from node.archive.journal import Journal, JournalSize
 from node.archive.lock import lock_folder
-from node.association import CommitmentService, Listener, ListenerSettings, NothingAsked
+from node.association import CommitmentService, Listener, ListenerSettings
 from node.audit.sinks import DailyFile, Sink, Syslog, SyslogServer
 from node.audit.trail import AuditTrail
 from node.catalog import site_catalog
 from node.clock import Clock
 from node.commitment.judgement import Judgement
+from node.commitment.pledges import Pledges
+from node.commitment.questions import Questions
 from node.commitment.requests import RequestBook
 from node.database import EventName, record_event
 from node.database.opening import open_whole
 from node.delivery.commitment_reports import CommitmentReports
 from node.delivery.couriers import Couriers
+from node.delivery.inquiries import Inquiries
 from node.delivery.outbox import Outbox
 from node.delivery.retention import Retention
 from node.inference.supervisor import Supervisor
@@ -44,6 +47,7 @@ logger = logging.getLogger("radnode.service")
 
 TICK_SECONDS = 0.1
 RETENTION_SECONDS = 60.0
+INQUIRY_SECONDS = 1.0
 AUDIT_SECONDS = 1.0
 
 
@@ -74,11 +78,14 @@ class Node:
         assembly = Assembly(self._database, settings, self._catalog, clock)
         outbox = Outbox(self._database, self._archive, settings, clock, random.Random())
         self._couriers = Couriers(outbox)
+        self._pledges = Pledges(self._database, settings.delivery, clock)
+        questions = Questions(self._database, settings, clock)
+        self._inquirers = Couriers(Inquiries(questions, self._pledges, settings, clock, random.Random()))
         retention = Retention(self._database, self._archive, clock, settings.archive.keep_days)
         self._supervisor = Supervisor(config, settings, self._queue)
         self._judgement = Judgement(self._database, self._archive, clock)
         self._reporters = Couriers(CommitmentReports(self._database, settings, clock, random.Random()))
-        commitment = CommitmentService(RequestBook(self._database, settings, clock), NothingAsked())
+        commitment = CommitmentService(RequestBook(self._database, settings, clock), self._pledges)
         self._listener = Listener(_listener_settings(settings), self._archive, self._index, commitment)
         self._trail = AuditTrail(self._database, settings, _audit_sinks(settings.audit, data))
         self._loops = [
@@ -87,6 +94,8 @@ class Node:
             Loop("couriers", self._couriers.dispatch, TICK_SECONDS),
             Loop("judgement", self._judgement.judge_asked, TICK_SECONDS),
             Loop("reporters", self._reporters.dispatch, TICK_SECONDS),
+            Loop("inquirers", self._inquirers.dispatch, INQUIRY_SECONDS),
+            Loop("pledges", questions.give_up, RETENTION_SECONDS),
             Loop("supervisor", self._supervisor.check, TICK_SECONDS),
             Loop("retention", retention.remove_expired, RETENTION_SECONDS),
             Loop("audit", self._trail.write_new, AUDIT_SECONDS),
@@ -120,6 +129,7 @@ class Node:
             loop.stop()
         self._couriers.stop(self._settings.dicom.drain_seconds)
         self._reporters.stop(self._settings.dicom.drain_seconds)
+        self._inquirers.stop(self._settings.dicom.drain_seconds)
         self._supervisor.stop(self._settings.dicom.drain_seconds)
         self._end_trail()
         self._journal.close()

@@ -139,6 +139,9 @@ class DeliverySection(Section):
     first_retry_seconds: Seconds = 5.0
     longest_retry_seconds: Seconds = 900.0
     attempts: Count = 100
+    commitment_again_seconds: Seconds = 900.0
+    commitment_attempts: Count = 3
+    commitment_days: Annotated[float, Field(gt=0)] = 7.0
 
 
 class AuditSection(Section):
@@ -226,6 +229,11 @@ class Settings(_NodeFile):
         if title == destination:
             return destination
         return next((name for name, peer in self.peers.items() if peer.ae_title == title), destination)
+
+    def wants_commitment(self, destination: str) -> bool:
+        """Return whether the peer that a destination means is asked to commit to what it was sent."""
+        peer = self.peers.get(self.peer_name(destination))
+        return peer is not None and peer.commitment
 
     def quiet_seconds_of(self, ae_title: str) -> float:
         """Return how long after the last instance of this sender a study is complete."""

@@ -40,6 +40,7 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     RETRYING = "retrying"
     SENT = "sent"
+    COMMITTED = "committed"
     DEAD = "dead"
 
 
@@ -83,7 +84,8 @@ JOB_MOVES: dict[JobState, frozenset[JobState]] = {
 DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
     _D.PENDING: frozenset({_D.SENT, _D.RETRYING, _D.DEAD}),
     _D.RETRYING: frozenset({_D.SENT, _D.DEAD}),
-    _D.SENT: frozenset({_D.PENDING}),
+    _D.SENT: frozenset({_D.COMMITTED, _D.RETRYING, _D.DEAD, _D.PENDING}),
+    _D.COMMITTED: frozenset({_D.PENDING}),
     _D.DEAD: frozenset({_D.PENDING}),
 }
 

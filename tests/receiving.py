@@ -24,8 +24,9 @@ from sqlalchemy import select
 
 from node.archive import Archive
 from node.archive.journal import Journal
-from node.association import CommitmentService, Listener, ListenerSettings, NothingAsked
+from node.association import CommitmentService, Listener, ListenerSettings
 from node.clock import SystemClock
+from node.commitment.pledges import Pledges
 from node.commitment.requests import RequestBook
 from node.database import Association, Database, Instance
 from node.delivery.scu import StoreAnswer, send_instances
@@ -39,8 +40,9 @@ import sys
 from pathlib import Path
 from node.archive import Archive
 from node.archive.journal import Journal
-from node.association import CommitmentService, Listener, ListenerSettings, NothingAsked
+from node.association import CommitmentService, Listener, ListenerSettings
 from node.clock import SystemClock
+from node.commitment.pledges import Pledges
 from node.commitment.requests import RequestBook
 from node.database import Database
 from node.settings import Settings
@@ -53,7 +55,8 @@ archive = Archive(root / "archive", durability=journal)
 journal.replay(archive.put_back)
 journal.start()
 index = InstanceIndex(database, clock, flushes_instances=False)
-commitment = CommitmentService(RequestBook(database, Settings(), clock), NothingAsked())
+settings = Settings()
+commitment = CommitmentService(RequestBook(database, settings, clock), Pledges(database, settings.delivery, clock))
 listener = Listener(ListenerSettings("RADNODE", "127.0.0.1", 0), archive, index, commitment)
 listener.start()
 print(listener.port, flush=True)
@@ -115,7 +118,7 @@ def running(
     index = InstanceIndex(database, clock, flushes_instances=not is_journaled)
     listening = ListenerSettings("RADNODE", "127.0.0.1", 0, **settings)
     known = Settings(peers={peer.ae_title: peer for peer in listening.peers})
-    commitment = CommitmentService(RequestBook(database, known, clock), NothingAsked())
+    commitment = CommitmentService(RequestBook(database, known, clock), Pledges(database, known.delivery, clock))
     node = Node(Listener(listening, archive, index, commitment), archive, database)
     node.listener.start()
     try:

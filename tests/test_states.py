@@ -36,7 +36,13 @@ JOBS = {
     "failed": "queued",
     "cancelled": "queued",
 }
-DELIVERIES = {"pending": "dead retrying sent", "retrying": "dead sent", "sent": "pending", "dead": "pending"}
+DELIVERIES = {
+    "pending": "dead retrying sent",
+    "retrying": "dead sent",
+    "sent": "committed dead pending retrying",
+    "committed": "pending",
+    "dead": "pending",
+}
 COMMITMENTS = {"asked": "judged", "judged": "reported unreported", "reported": "asked", "unreported": "asked"}
 TABLES = {
     StudyState: STUDY_MOVES,

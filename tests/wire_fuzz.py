@@ -30,7 +30,7 @@ from raw_peer import (
 
 from node.archive import Archive
 from node.association.allowlist import Caller
-from node.association.commitment import CommitmentService, NothingAsked
+from node.association.commitment import CommitmentService
 from node.association.contexts import supported_contexts
 from node.association.conversation import Conversation, Terms
 from node.association.handlers import Guest, Handlers
@@ -40,6 +40,7 @@ from node.association.pdu import HEADER, judge_first_header
 from node.association.proposal import decode_proposal
 from node.association.wire import Wire
 from node.clock import SystemClock
+from node.commitment.pledges import Pledges
 from node.commitment.requests import RequestBook
 from node.database import Database
 from node.errors import AssociationBroken, ConnectionLost, ProtocolViolation
@@ -147,7 +148,7 @@ class FuzzedReceiver:
             Archive(root / "archive"),
             InstanceIndex(database, clock),
             1_000_000,
-            CommitmentService(RequestBook(database, known, clock), NothingAsked()),
+            CommitmentService(RequestBook(database, known, clock), Pledges(database, known.delivery, clock)),
         )
         association_id = self._handlers.open_association(Caller("FUZZ", "RADNODE", "127.0.0.1"))
         assert association_id is not None

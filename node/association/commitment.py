@@ -17,7 +17,7 @@ from node.commitment.information import (
     decode_report,
     decode_request,
 )
-from node.errors import MalformedCommitment, ProtocolViolation, TooMuchAsked, UnknownTransaction
+from node.errors import MalformedCommitment, ProtocolViolation, TooMuchAsked
 from node.vocabulary import CommitmentReport, CommitmentRequest
 
 LARGEST_INFORMATION_BYTES = 8 * 1024**2  # which the most references that one message may hold need
@@ -35,16 +35,6 @@ class TakesReports(Protocol):
 
     def take_report(self, calling_ae_title: str, report: CommitmentReport) -> None:
         """Return once the report is on record; raises UnknownTransaction where it is about nothing of ours."""
-
-
-class NothingAsked:
-    """Takes reports for a node that asks nobody for commitment: each is about nothing of ours."""
-
-    def take_report(self, calling_ae_title: str, report: CommitmentReport) -> None:
-        """Raise UnknownTransaction."""
-        raise UnknownTransaction(
-            f"transaction {report.transaction_uid} of {calling_ae_title}: found no request of ours, expected one"
-        )
 
 
 class IncomingInformation:

@@ -56,6 +56,10 @@ class EventName(StrEnum):
     COMMITMENT_JUDGED = "commitment judged"
     COMMITMENT_REPORTED = "commitment reported"
     COMMITMENT_UNREPORTED = "commitment unreported"
+    COMMITMENT_ASKED = "commitment asked"
+    DELIVERY_COMMITTED = "delivery committed"
+    DELIVERY_NOT_COMMITTED = "delivery not committed"
+    DELIVERY_NEVER_COMMITTED = "delivery never committed"
 
 
 # Those that a person has to look at: the log has them as errors, so that a monitor can raise the alarm.
@@ -72,7 +76,9 @@ ALERTS = frozenset(
 )
 
 # What deserves a look, though nothing of ours is the worse for it.
-_WARNINGS = frozenset({EventName.ASSOCIATION_REJECTED})
+_WARNINGS = frozenset(
+    {EventName.ASSOCIATION_REJECTED, EventName.DELIVERY_NOT_COMMITTED, EventName.DELIVERY_NEVER_COMMITTED}
+)
 
 Subject = Association | Study | Job | Delivery
 

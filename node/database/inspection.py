@@ -35,7 +35,10 @@ class Contact:
 def find_faults(path: Path) -> list[str]:
     """Return what SQLite's quick check finds wrong with the file; nothing when it is whole."""
     with _opened(path) as connection:
-        lines = [str(line) for (line,) in connection.execute("PRAGMA quick_check(10)")]
+        try:
+            lines = [str(line) for (line,) in connection.execute("PRAGMA quick_check(10)")]
+        except UnicodeDecodeError:  # SQLite quotes a damaged name in what it says, and Python cannot read that
+            return ["a name in the schema is damaged"]
     return [line for line in lines if line != "ok"]
 
 

@@ -273,12 +273,17 @@ class Embedding(Table):
 
 
 class Delivery(Table):
-    """One result object on its way to one destination: a row of the outbox."""
+    """One result object on its way to one destination: a row of the outbox.
+
+    `commitment_due_at` is when its destination is asked next whether it keeps it for good, empty where nobody asks.
+    `askings` counts how often it was, since it was sent, and `denials` how often it said no, since it was queued.
+    """
 
     __tablename__ = "deliveries"
     __table_args__ = (
         UniqueConstraint("result_id", "destination"),
         Index("ix_deliveries_state_due_at", "state", "due_at"),
+        Index("ix_deliveries_commitment_due_at", "commitment_due_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -289,6 +294,10 @@ class Delivery(Table):
     due_at: Mapped[datetime]
     answer: Mapped[str] = mapped_column(default="")
     sent_at: Mapped[datetime | None]
+    commitment_due_at: Mapped[datetime | None]
+    askings: Mapped[int] = mapped_column(default=0, server_default="0")
+    denials: Mapped[int] = mapped_column(default=0, server_default="0")
+    committed_at: Mapped[datetime | None]
 
     result: Mapped[Result] = relationship(back_populates="deliveries")
 
@@ -296,6 +305,39 @@ class Delivery(Table):
         """Go to another state; raises IllegalMove if `states.py` does not allow it."""
         check_move(self.state, new)
         self.state = new
+
+
+class Pledge(Table):
+    """One transaction in which a peer was asked to commit to what it was sent (PS3.4 J.3.2).
+
+    Only `ae_title`, whom we asked, may report on it, and once.
+    """
+
+    __tablename__ = "pledges"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    transaction_uid: Mapped[str] = mapped_column(unique=True)
+    ae_title: Mapped[str]
+    asked_at: Mapped[datetime]
+    reported_at: Mapped[datetime | None]
+
+    objects: Mapped[list[PledgedObject]] = relationship(
+        back_populates="pledge", order_by="PledgedObject.id", cascade="all, delete-orphan"
+    )
+
+
+class PledgedObject(Table):
+    """One object of a pledge; `sent_at` tells which time it was sent the peer was asked about."""
+
+    __tablename__ = "pledged_objects"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    pledge_id: Mapped[int] = mapped_column(ForeignKey("pledges.id"), index=True)
+    delivery_id: Mapped[int] = mapped_column(ForeignKey("deliveries.id"), index=True)
+    sent_at: Mapped[datetime]
+
+    pledge: Mapped[Pledge] = relationship(back_populates="objects")
+    delivery: Mapped[Delivery] = relationship()
 
 
 class Destination(Table):

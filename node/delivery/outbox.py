@@ -254,6 +254,9 @@ class Outbox:
             delivery = session.get_one(Delivery, parcel.delivery_id)
             delivery.attempts += 1
             delivery.sent_at = self._clock.now()
+            delivery.askings = 0
+            is_wanted = self._settings.wants_commitment(delivery.destination)
+            delivery.commitment_due_at = delivery.sent_at if is_wanted else None
             self._move(session, delivery, DeliveryState.SENT, outcome)
 
     def _delay(self, parcel: _Parcel, outcome: _Outcome, is_attempt: bool = True) -> None:
@@ -301,7 +304,7 @@ class Outbox:
 
 
 def resend(database: Database, clock: Clock, delivery_ids: Sequence[int]) -> int:
-    """Queue deliveries again, dead or sent, as if new; return how many there were.
+    """Queue deliveries again, dead, sent or committed, as if new; return how many there were.
 
     Those whose results have left the disk are left out.
     """
@@ -310,7 +313,9 @@ def resend(database: Database, clock: Clock, delivery_ids: Sequence[int]) -> int
         ended = [delivery for delivery in chosen if delivery.state not in _WAITING and delivery.result.path]
         for delivery in ended:
             delivery.move(DeliveryState.PENDING)
-            delivery.attempts, delivery.due_at, delivery.sent_at = 0, clock.now(), None
+            delivery.attempts = delivery.askings = delivery.denials = 0
+            delivery.due_at, delivery.sent_at = clock.now(), None
+            delivery.commitment_due_at = delivery.committed_at = None
             record_event(session, clock.now(), EventName.DELIVERY_RESENT, delivery)
             derive_progress(session, delivery.result.job.study)
         return len(ended)

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from node import faults
 from node.archive import Archive, RemovalList
-from node.clock import Clock
+from node.clock import Clock, JumpWatch
 from node.database import (
     Database,
     Delivery,
@@ -31,9 +31,9 @@ from node.states import DeliveryState, JobState, StudyState
 logger = logging.getLogger("radnode.retention")
 
 STUDIES_AT_ONCE = 20  # so that a pass never keeps the senders waiting for the database
-_CLOCK_TOLERANCE_SECONDS = 3600.0
 
 _ENDED = (StudyState.DONE, StudyState.UNMATCHED, StudyState.CANCELLED)
+_SAFE = (DeliveryState.SENT, DeliveryState.COMMITTED)
 _RUNNING_JOBS = (JobState.QUEUED, JobState.RUNNING)
 
 
@@ -50,7 +50,7 @@ class Retention:
         self._archive = archive
         self._clock = clock
         self._keep = timedelta(days=keep_days)
-        self._booted_at = self._boot_time()
+        self._jumps = JumpWatch(clock)
 
     def remove_expired(self) -> int:
         """Make one pass; return how many studies' files it removed."""
@@ -60,15 +60,12 @@ class Retention:
             return 0
         return sum(self._remove(study_id) for study_id in self._expired())
 
-    def _boot_time(self) -> float:
-        return self._clock.now().timestamp() - self._clock.boot_seconds()
-
     def _is_clock_doubtful(self) -> bool:
         """Tell whether the wall clock has jumped since the start: what is old by it may be of today."""
-        jump_seconds = self._boot_time() - self._booted_at
-        if abs(jump_seconds) <= _CLOCK_TOLERANCE_SECONDS:
+        if not self._jumps.is_doubtful():
             return False
-        logger.warning("clock has jumped; no study is removed until restart", extra={"fields": {"by_s": jump_seconds}})
+        by = {"by_s": self._jumps.jump_seconds()}
+        logger.warning("clock has jumped; no study is removed until restart", extra={"fields": by})
         return True
 
     def _expired(self) -> Sequence[int]:
@@ -108,17 +105,16 @@ class Retention:
 
 
 def _is_needed(session: Session, study: Study) -> bool:
-    """Tell whether a job or a delivery of a study still needs its files; a person who cancels decides on both."""
+    """Tell whether a job or a delivery of a study still needs its files; a person who cancels decides on both.
+
+    What was sent is needed as long as its destination is asked to commit to it.
+    """
     if study.state == StudyState.CANCELLED:
         return False
     jobs = select(Job.id).where(Job.study_id == study.id, Job.state.in_(_RUNNING_JOBS))
-    unsent = (
-        select(Delivery.id)
-        .join(Result)
-        .join(Job)
-        .where(Job.study_id == study.id, Delivery.state != DeliveryState.SENT)
-    )
-    return session.scalar(jobs.limit(1)) is not None or session.scalar(unsent.limit(1)) is not None
+    is_needed = or_(Delivery.state.not_in(_SAFE), Delivery.commitment_due_at.is_not(None))
+    unsafe = select(Delivery.id).join(Result).join(Job).where(Job.study_id == study.id, is_needed)
+    return session.scalar(jobs.limit(1)) is not None or session.scalar(unsafe.limit(1)) is not None
 
 
 def _paths_of(session: Session, study_id: int) -> list[str]:
@@ -135,7 +131,7 @@ def _forget_files(session: Session, study_id: int) -> None:
     for result in session.scalars(select(Result).join(Job).where(Job.study_id == study_id)):
         result.path = ""
         for delivery in result.deliveries:
-            if delivery.state != DeliveryState.SENT:
+            if delivery.state not in _SAFE:
                 delivery.move(DeliveryState.DEAD)
                 delivery.answer = "the study was cancelled and its files removed"
 

@@ -24,7 +24,14 @@ class PacsEntry:
 
 def pacs_entries(settings: Settings) -> list[PacsEntry]:
     """Return for each peer what is to be entered there."""
-    return [_entry(settings, name) for name in settings.peers]
+    return [pacs_entry(settings, name) for name in settings.peers]
+
+
+def pacs_entry(settings: Settings, name: str) -> PacsEntry:
+    """Return what is to be entered in one peer."""
+    host = _host_for(settings, settings.peers[name].host)
+    ours = settings.node.ae_title, host, settings.dicom.port
+    return PacsEntry(name, *ours, orthanc=orthanc_steps(*ours), dcm4chee=dcm4chee_steps(*ours))
 
 
 def orthanc_settings(ae_title: str, host: str, port: int) -> dict[str, object]:
@@ -74,12 +81,6 @@ def dcm4chee_steps(ae_title: str, host: str, port: int) -> tuple[str, ...]:
         f"  condition SendingApplicationEntityTitle!={ae_title} (our own results stay there)",
         "Configuration > Control > Reload the configuration",
     )
-
-
-def _entry(settings: Settings, name: str) -> PacsEntry:
-    host = _host_for(settings, settings.peers[name].host)
-    ours = settings.node.ae_title, host, settings.dicom.port
-    return PacsEntry(name, *ours, orthanc=orthanc_steps(*ours), dcm4chee=dcm4chee_steps(*ours))
 
 
 def _host_for(settings: Settings, peer_host: str) -> str:

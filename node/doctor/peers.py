@@ -17,10 +17,12 @@ from pydicom.uid import (
 )
 
 from node.catalog import site_catalog
+from node.commitment.information import COMMITMENT_CLASS
 from node.database.inspection import Contact, callers_from, contact_of
 from node.delivery.probe import Greeting, greet, is_rejection
 from node.delivery.scu import Fate, classify, send_instances
 from node.doctor.check import Check, Outcome, fault, fine, warning
+from node.doctor.entry import pacs_entry
 from node.doctor.made_up import write_made_up_report
 from node.doctor.port import addresses_of, is_loopback
 from node.errors import DeliveryError, PeerUntrusted
@@ -49,6 +51,8 @@ class PeerVisit:
             Check(f"peer {self.name}: it takes results", self.check_contexts),
             Check(f"peer {self.name}: it reaches us", self.check_contact),
         ]
+        if self.peer.commitment:
+            checks.append(Check(f"peer {self.name}: it commits to results", self.check_commitment))
         if is_to_store:
             checks.append(Check(f"peer {self.name}: it stores", partial(self.check_store, self._settings)))
         return checks
@@ -57,9 +61,13 @@ class PeerVisit:
     def greeting(self) -> Greeting | DeliveryError:
         """Return what the peer said, or why it said nothing; asked once."""
         try:
-            return greet(self._our_title, self.peer.address, self._result_classes, self._patience_seconds)
+            return greet(self._our_title, self.peer.address, self._proposed, self._patience_seconds)
         except DeliveryError as error:
             return error
+
+    @property
+    def _proposed(self) -> tuple[UID, ...]:
+        return (*self._result_classes, UID(COMMITMENT_CLASS)) if self.peer.commitment else self._result_classes
 
     @cached_property
     def _result_classes(self) -> tuple[UID, ...]:
@@ -91,6 +99,23 @@ class PeerVisit:
         if not self._gets_results:
             return fine(f"{found}; no rule sends it any")
         return fault(found, f"accept these SOP classes there: {', '.join(f'{uid.name} ({uid})' for uid in refused)}")
+
+    def check_commitment(self) -> Outcome:
+        """Find a peer that is to be asked for storage commitment but knows none; how it reports is told as well."""
+        greeting = self.greeting
+        if isinstance(greeting, DeliveryError):
+            return warning("not known, as it did not answer", "mend the connection first")
+        if COMMITMENT_CLASS not in greeting.accepted:
+            return fault(
+                "refuses Storage Commitment Push Model",
+                f"switch it on there, or take commitment = true out of [peer.{self.name}]; until `commitment_days` "
+                "are over, nothing that is sent to it leaves our disk",
+            )
+        ours = pacs_entry(self._settings, self.name)
+        return fine(
+            "accepts Storage Commitment Push Model; it must know our AE title "
+            f"{ours.ae_title} at {ours.host}:{ours.port}, as told below, to report back"
+        )
 
     def check_contact(self) -> Outcome:
         """Find a peer that never asked us for an association, or whom we turn away; only the peer can try it."""

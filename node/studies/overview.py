@@ -81,6 +81,7 @@ class DeliveryLine:
     answer: str
     due_at: datetime
     sent_at: datetime | None
+    committed_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,7 @@ def _delivery_line(delivery: Delivery) -> DeliveryLine:
         answer=delivery.answer,
         due_at=delivery.due_at,
         sent_at=delivery.sent_at,
+        committed_at=delivery.committed_at,
     )
 
 

@@ -14,9 +14,10 @@ from pynetdicom import AE
 from pynetdicom.presentation import build_context
 from receiving import Node, ask, associated, request_of, running, send, start_of_store, wait_until
 
-from node.association import CommitmentService, Listener, ListenerSettings, NothingAsked
+from node.association import CommitmentService, Listener, ListenerSettings
 from node.association.contexts import supported_contexts
 from node.clock import SystemClock
+from node.commitment.pledges import Pledges
 from node.commitment.requests import RequestBook
 from node.delivery.scu import echo
 from node.errors import SettingsError
@@ -76,7 +77,9 @@ def test_how_an_association_ended_is_recorded(node: Node, ct: Path) -> None:
 def test_a_port_in_use_is_named_with_what_to_do(node: Node, tmp_path: Path) -> None:
     taken = ListenerSettings("RADNODE", "127.0.0.1", node.listener.port)
     index = InstanceIndex(node.database, SystemClock())
-    commitment = CommitmentService(RequestBook(node.database, Settings(), SystemClock()), NothingAsked())
+    settings, clock = Settings(), SystemClock()
+    pledges = Pledges(node.database, settings.delivery, clock)
+    commitment = CommitmentService(RequestBook(node.database, settings, clock), pledges)
     with pytest.raises(SettingsError, match=f"127.0.0.1:{node.listener.port}.*RADNODE_DICOM_PORT"):
         Listener(taken, node.archive, index, commitment).start()
 

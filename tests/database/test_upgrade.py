@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
@@ -9,7 +10,7 @@ from alembic.config import Config
 from sqlalchemy import text
 
 from node import database as package
-from node.database import Database, Job, JobInput
+from node.database import Database, Delivery, Job, JobInput
 
 ROWS = """
 INSERT INTO associations VALUES (1, 'XRAY', '127.0.0.1', 'RADNODE', '2026-01-01 00:00:00', NULL, '');
@@ -28,16 +29,48 @@ INSERT INTO job_inputs (id, job_id, instance_id, role) VALUES (1, 1, 1, 'image')
 """
 
 
-def test_jobs_of_an_earlier_version_go_on(tmp_path: Path) -> None:
-    database = Database(tmp_path / "radnode.db")
+DELIVERED = """
+INSERT INTO results (id, job_id, kind, sop_class_uid, sop_instance_uid, series_instance_uid, path, sha256, created_at)
+ VALUES (1, 1, 'segmentation', '1.2', '2.25.1', '2.25.2', 'r', '0', '2026-01-01 00:00:00');
+INSERT INTO deliveries (id, result_id, destination, state, attempts, due_at, answer, sent_at)
+ VALUES (1, 1, 'PACS', 'sent', 1, '2026-01-01 00:00:00', '0000', '2026-01-01 00:00:01');
+INSERT INTO events (id, at, name, delivery_id, detail) VALUES (1, '2026-01-01 00:00:01', 'delivery sent', 1, '{}')
+"""
+
+
+def migration(database: Database, verb: Callable[[Config, str], None], revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(package.__file__).parent / "migrations"))
     with database.writing() as session:
         config.attributes["connection"] = session.connection()
-        command.upgrade(config, "0002")
+        verb(config, revision)
+
+
+def fill(database: Database, statements: str) -> None:
     with database.writing() as session:
-        for statement in ROWS.split(";\n"):
+        for statement in statements.split(";\n"):
             session.execute(text(statement))
+
+
+def test_what_an_earlier_version_sent_is_not_asked_about_and_stays_sent_also_after_a_downgrade(tmp_path: Path) -> None:
+    database = Database(tmp_path / "radnode.db")
+    migration(database, command.upgrade, "0005")
+    fill(database, ROWS)
+    fill(database, DELIVERED)
+    for _ in range(2):
+        database.migrate()
+        with database.reading() as session:
+            delivery = session.get_one(Delivery, 1)
+            assert (delivery.state, delivery.commitment_due_at, delivery.committed_at) == ("sent", None, None)
+            assert (delivery.askings, delivery.denials) == (0, 0)
+        migration(database, command.downgrade, "0005")
+    database.close()
+
+
+def test_jobs_of_an_earlier_version_go_on(tmp_path: Path) -> None:
+    database = Database(tmp_path / "radnode.db")
+    migration(database, command.upgrade, "0002")
+    fill(database, ROWS)
     database.migrate()
     with database.reading() as session:
         job = session.get_one(Job, 1)

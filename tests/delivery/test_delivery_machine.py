@@ -29,7 +29,7 @@ from node.studies.intervention import cancel_study, hold_study_by_hand, release_
 ATTEMPTS = 4
 ANSWERS = (0x0000, 0xB007, 0xA700, 0xA900, "abort", "down")
 WAITING = {DeliveryState.PENDING, DeliveryState.RETRYING}
-PENDING, RETRYING, SENT, DEAD = DeliveryState
+PENDING, RETRYING, SENT, _COMMITTED, DEAD = DeliveryState
 
 
 class DeliveryMachine(RuleBasedStateMachine):

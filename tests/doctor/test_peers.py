@@ -15,6 +15,7 @@ from pynetdicom import AE, evt
 from receiving import running
 from rows import LUNG_RULE, gathering, received
 
+from node.commitment.information import COMMITMENT_CLASS
 from node.demo.pacs import VERIFICATION, SmallPacs
 from node.doctor.check import Check, CheckResult, State, carry_out
 from node.doctor.made_up import PATIENT_NAME, write_made_up_report
@@ -22,9 +23,10 @@ from node.doctor.peers import RESULT_CLASSES, PeerVisit
 from node.peers import Peer, TlsToPeer
 from node.settings import NodeSection, Rule, Settings, TlsSection
 
-REACH, TAKES, CONTACT, STORES = (
+REACH, TAKES, COMMITS, CONTACT, STORES = (
     "peer PACS: we reach it",
     "peer PACS: it takes results",
+    "peer PACS: it commits to results",
     "peer PACS: it reaches us",
     "peer PACS: it stores",
 )
@@ -62,6 +64,30 @@ def test_a_pacs_that_takes_everything_is_in_order_and_keeps_nothing_unasked(tmp_
     assert [results[name].state for name in (REACH, TAKES)] == [State.OK, State.OK]
     assert "C-ECHO" in results[REACH].found
     assert STORES not in results
+
+
+def test_a_peer_that_is_to_commit_and_does_is_in_order_and_told_where_to_report() -> None:
+    with scp(VERIFICATION, *RESULT_CLASSES, COMMITMENT_CLASS) as port:
+        result = visited(settings_for(port, commitment=True))[COMMITS]
+    assert result.state is State.OK
+    assert "must know our AE title RADNODE at 127.0.0.1:11112" in result.found
+
+
+def test_a_peer_that_is_to_commit_and_knows_nothing_of_it_is_an_error() -> None:
+    with scp(VERIFICATION, *RESULT_CLASSES) as port:
+        results = visited(settings_for(port, commitment=True))
+    assert results[TAKES].state is State.OK
+    assert (results[COMMITS].state, results[COMMITS].found) == (State.ERROR, "refuses Storage Commitment Push Model")
+    assert "commitment = true" in results[COMMITS].advice
+
+
+def test_a_peer_that_is_to_commit_and_is_down_is_no_second_error() -> None:
+    assert visited(settings_for(free_port(), commitment=True))[COMMITS].state is State.WARNING
+
+
+def test_a_peer_that_need_not_commit_is_not_asked_whether_it_does() -> None:
+    with scp(VERIFICATION, *RESULT_CLASSES) as port:
+        assert COMMITS not in visited(settings_for(port))
 
 
 @needs_dcmtk

@@ -38,16 +38,24 @@ BY_A_PERSON = {
     EventName.JOB_CANCELLED: "cancel",
 }
 # A file that is lost or spoiled is no fault of ours; a worker that doubts and a job under which a node goes down are
-# tested elsewhere, and what a peer asks us to keep in tests/commitment/test_served.py, a kill at each of its points.
+# tested elsewhere. What a peer asks us to keep is tried in tests/commitment/test_served.py, and what we ask of one in
+# tests/delivery/test_commitment.py, with a kill at each of their points.
+_OF_COMMITMENT = {
+    EventName.COMMITMENT_RECEIVED,
+    EventName.COMMITMENT_JUDGED,
+    EventName.COMMITMENT_REPORTED,
+    EventName.COMMITMENT_UNREPORTED,
+    EventName.COMMITMENT_ASKED,
+    EventName.DELIVERY_COMMITTED,
+    EventName.DELIVERY_NOT_COMMITTED,
+    EventName.DELIVERY_NEVER_COMMITTED,
+}
 _NOT_HERE = {
     EventName.FILE_MISSING,
     EventName.FILE_CHANGED,
     EventName.IDENTITY_DOUBTED,
     EventName.JOB_INTERRUPTED,
-    EventName.COMMITMENT_RECEIVED,
-    EventName.COMMITMENT_JUDGED,
-    EventName.COMMITMENT_REPORTED,
-    EventName.COMMITMENT_UNREPORTED,
+    *_OF_COMMITMENT,
 }
 _OF_THE_NODE = [name for name in EventName if name not in {*BY_A_PERSON, *_NOT_HERE}]
 POINTS = [*map(str, FaultPoint), *map(str, _OF_THE_NODE), *(f"{name} committed" for name in _OF_THE_NODE)]
