@@ -1,13 +1,12 @@
 """The tables every step writes its progress to, the engine that keeps them, and their migrations."""
 
+from node.database.commitment_tables import Commitment, CommitmentReference, Pledge, PledgedObject
 from node.database.engine import Database
 from node.database.events import EventName, record_event, record_study_event
 from node.database.group import GroupCommit
 from node.database.tables import (
     Association,
     AuditPosition,
-    Commitment,
-    CommitmentReference,
     Decision,
     Delivery,
     Destination,
@@ -16,8 +15,6 @@ from node.database.tables import (
     Instance,
     Job,
     JobInput,
-    Pledge,
-    PledgedObject,
     Result,
     Sender,
     Series,

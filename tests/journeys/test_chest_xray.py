@@ -31,7 +31,7 @@ from node.database import Database
 from node.inference.analysis import analyse
 from node.inference.network import Network
 from node.results.read_back import read_segments, read_sentences
-from node.studies.overview import StudyDetail, describe_study, list_studies
+from node.studies.overview import StudyDetail, describe_study, list_deliveries, list_studies
 
 NODE_PORT = 11112
 ENDED = {"done", "unmatched", "attention", "held"}
@@ -126,6 +126,7 @@ def served_node(network: Namespace, folder: Path) -> Iterator[subprocess.Popen[b
     subprocess.run([sys.executable, "-m", "node", "init", str(config)], check=True, capture_output=True)
     (config / "peers.toml").write_text(
         f'[peer.PACS]\nae_title = "{TITLE}"\nhost = "127.0.0.1"\nport = {PORT}\nquiet_seconds = 1.0\n'
+        "commitment = true\n"
     )
     command = network.command(sys.executable, "-m", "node", "serve", "--config", config / "node.toml")
     with (folder / "node.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
@@ -241,6 +242,15 @@ def test_an_animal_that_lies_on_its_side_is_refused_by_the_gate(journey: Journey
 
 def test_every_result_says_that_it_is_not_for_diagnosis(journey: Journey) -> None:
     assert all("not for diagnosis" in journey.sentences(word) for word in CHESTS)
+
+
+def test_orthanc_commits_to_every_result_and_reports_to_the_node(journey: Journey) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while {line.state for line in list_deliveries(journey.database)} != {"committed"}:
+        assert time.monotonic() < deadline, list(list_deliveries(journey.database))
+        time.sleep(0.2)
+    assert len(list_deliveries(journey.database)) == len(CHESTS) * len(RESULT_CLASSES)
+    assert {journey.detail(word).study.state for word in CHESTS} == {"done"}
 
 
 def test_results_that_orthanc_forwards_back_are_kept_and_cause_no_work(journey: Journey) -> None:
