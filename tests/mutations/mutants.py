@@ -71,11 +71,16 @@ def _places(node: ast.AST) -> Iterator[_Place]:
         if field in LEFT_ALONE or isinstance(node, ast.Assert | ast.JoinedStr):
             continue
         for index, child in enumerate(value) if isinstance(value, list) else ((None, value),):
-            if not isinstance(child, ast.AST) or _is_docstring(child):
+            if not isinstance(child, ast.AST) or _is_docstring(child) or _is_fault_point(child):
                 continue
             if hasattr(child, "lineno"):
                 yield _Place(node, field, index)
             yield from _places(child)
+
+
+def _is_fault_point(node: ast.AST) -> bool:
+    """Tell whether a node is `faults.reach(...)`, which tests/journeys/test_fault_points.py asks for, one and all."""
+    return isinstance(node, ast.Expr) and ast.unparse(node).startswith("faults.reach(")
 
 
 def _is_docstring(node: ast.AST) -> bool:

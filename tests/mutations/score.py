@@ -44,9 +44,13 @@ JUDGED = {
         "tests/archive/test_removal.py",
         "tests/archive/test_journal.py",
         # It runs another process, which no fault that is put in here reaches.
-        "--deselect=tests/archive/test_keep.py::test_the_file_is_flushed_then_renamed_then_its_name_is_flushed_before_anyone_hears"
+        "--deselect=tests/archive/test_keep.py::test_the_file_is_flushed_then_renamed_then_its_name_is_flushed_before_anyone_hears",
     ),
-    "node/archive/part.py": ("tests/archive/test_keep.py",),
+    "node/archive/part.py": (
+        "tests/archive/test_part.py",
+        "tests/archive/test_walk_fuzz.py",
+        "tests/archive/test_keep.py",
+    ),
     "node/archive/walk.py": ("tests/archive/test_walk.py",),
     "node/association/allowlist.py": ("tests/association/test_allowlist.py",),
     "node/association/doorkeeper.py": ("tests/association/test_allowlist.py",),
