@@ -51,7 +51,12 @@ JUDGED = {
         "tests/archive/test_walk_fuzz.py",
         "tests/archive/test_keep.py",
     ),
-    "node/archive/walk.py": ("tests/archive/test_walk.py",),
+    "node/archive/walk.py": (
+        "tests/archive/test_walk_elements.py",
+        "tests/archive/test_walk.py",
+        "tests/archive/test_walk_real.py",
+        "tests/archive/test_header.py",
+    ),
     "node/association/allowlist.py": ("tests/association/test_allowlist.py",),
     "node/association/doorkeeper.py": ("tests/association/test_allowlist.py",),
     "node/association/incoming.py": ("tests/association/test_incoming.py",),
