@@ -81,7 +81,7 @@ class Node:
         self._pledges = Pledges(self._database, settings.delivery, clock)
         questions = Questions(self._database, settings, clock)
         self._inquirers = Couriers(Inquiries(questions, self._pledges, settings, clock, random.Random()))
-        retention = Retention(self._database, self._archive, clock, settings.archive.keep_days)
+        self._retention = Retention(self._database, self._archive, clock, settings.archive.keep_days)
         self._supervisor = Supervisor(config, settings, self._queue)
         self._judgement = Judgement(self._database, self._archive, clock)
         self._reporters = Couriers(CommitmentReports(self._database, settings, clock, random.Random()))
@@ -97,7 +97,7 @@ class Node:
             Loop("inquirers", self._inquirers.dispatch, INQUIRY_SECONDS),
             Loop("pledges", questions.give_up, RETENTION_SECONDS),
             Loop("supervisor", self._supervisor.check, TICK_SECONDS),
-            Loop("retention", retention.remove_expired, RETENTION_SECONDS),
+            Loop("retention", self._retention.remove_expired, RETENTION_SECONDS),
             Loop("audit", self._trail.write_new, AUDIT_SECONDS),
         ]
 
@@ -110,6 +110,7 @@ class Node:
         """Mend what an earlier run left behind, start the workers, and only then listen."""
         self._archive.sweep_incoming()
         arrivals = self._journal.replay(self._archive.put_back)
+        self._retention.note_absence()  # before this start leaves an event itself
         self._index.close_stale_associations()
         self._queue.interrupt()  # so that no worker of an earlier run ends a job while files and rows are compared
         self._reconciliation.run(arrivals)

@@ -22,6 +22,7 @@ class EventName(StrEnum):
 
     NODE_STARTED = "node started"
     NODE_STOPPED = "node stopped"
+    TIME_SKIPPED = "time skipped"
     ASSOCIATION_OPENED = "association opened"
     ASSOCIATION_CLOSED = "association closed"
     ASSOCIATION_REJECTED = "association rejected"
@@ -77,7 +78,12 @@ ALERTS = frozenset(
 
 # What deserves a look, though nothing of ours is the worse for it.
 _WARNINGS = frozenset(
-    {EventName.ASSOCIATION_REJECTED, EventName.DELIVERY_NOT_COMMITTED, EventName.DELIVERY_NEVER_COMMITTED}
+    {
+        EventName.TIME_SKIPPED,
+        EventName.ASSOCIATION_REJECTED,
+        EventName.DELIVERY_NOT_COMMITTED,
+        EventName.DELIVERY_NEVER_COMMITTED,
+    }
 )
 
 Subject = Association | Study | Job | Delivery

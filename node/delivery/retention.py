@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from node import faults
@@ -30,6 +30,7 @@ from node.states import DeliveryState, JobState, StudyState
 
 logger = logging.getLogger("radnode.retention")
 
+LONGEST_ABSENCE = timedelta(days=7)  # of a node that was off; after more the wall clock may as well have been set wrong
 STUDIES_AT_ONCE = 20  # so that a pass never keeps the senders waiting for the database
 
 _ENDED = (StudyState.DONE, StudyState.UNMATCHED, StudyState.CANCELLED)
@@ -51,14 +52,31 @@ class Retention:
         self._clock = clock
         self._keep = timedelta(days=keep_days)
         self._jumps = JumpWatch(clock)
+        self._skipped_at: datetime | None = None
+
+    def note_absence(self) -> None:
+        """Look for a gap in the record that a start under a wrong clock leaves as well; to be called at each start.
+
+        After one nothing is removed for `keep_days`, so that whoever set the clock has time to notice.
+        """
+        with self._database.writing() as session:
+            now = self._clock.now()
+            newest = session.scalar(select(func.max(Event.at)))
+            if newest is not None and now - newest > LONGEST_ABSENCE:
+                record_event(session, now, EventName.TIME_SKIPPED, None, days=(now - newest).days)
+            skips = select(func.max(Event.at)).where(Event.name == EventName.TIME_SKIPPED, Event.at <= now)
+            self._skipped_at = session.scalar(skips)
 
     def remove_expired(self) -> int:
         """Make one pass; return how many studies' files it removed."""
         for removal in self._archive.removals():
             self._remove_files(removal)
-        if not self._keep or self._is_clock_doubtful():
+        if not self._keep or self._has_just_skipped() or self._is_clock_doubtful():
             return 0
         return sum(self._remove(study_id) for study_id in self._expired())
+
+    def _has_just_skipped(self) -> bool:
+        return self._skipped_at is not None and self._clock.now() - self._skipped_at < self._keep
 
     def _is_clock_doubtful(self) -> bool:
         """Tell whether the wall clock has jumped since the start: what is old by it may be of today."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,49 @@ def test_a_clock_that_jumps_ahead_removes_nothing(delivered: Scene) -> None:
     delivered.side.clock._seconds = seconds
     assert keeper.remove_expired() == 0
     assert len(files(delivered)) == 5
+
+
+def started(scene: Scene) -> Retention:
+    keeper = retention(scene)
+    keeper.note_absence()
+    return keeper
+
+
+def skips(scene: Scene) -> int:
+    with scene.side.database.reading() as session:
+        return session.scalar(select(func.count()).select_from(Event).where(Event.name == "time skipped")) or 0
+
+
+def test_a_start_under_a_clock_years_ahead_removes_nothing_nor_does_the_next_one(delivered: Scene) -> None:
+    delivered.side.clock.jump(timedelta(days=3650))
+    assert started(delivered).remove_expired() == 0
+    delivered.side.clock.reboot()
+    assert started(delivered).remove_expired() == 0
+    delivered.side.clock.jump(-timedelta(days=3650))
+    keeper = started(delivered)
+    delivered.side.clock.pass_seconds(6 * A_DAY)
+    assert keeper.remove_expired() == 0
+    delivered.side.clock.pass_seconds(2 * A_DAY)
+    assert keeper.remove_expired() == 1
+    assert skips(delivered) == 1
+
+
+def test_a_node_that_was_off_for_long_removes_nothing_for_as_long_as_it_keeps_studies(delivered: Scene) -> None:
+    delivered.side.clock.pass_seconds(30 * A_DAY)
+    keeper = started(delivered)
+    delivered.side.clock.pass_seconds(6.9 * A_DAY)
+    assert keeper.remove_expired() == 0
+    delivered.side.clock.pass_seconds(0.2 * A_DAY)
+    assert keeper.remove_expired() == 1
+    assert skips(delivered) == 1
+
+
+def test_a_node_that_was_off_for_a_few_days_removes_what_is_due(delivered: Scene) -> None:
+    delivered.side.clock.pass_seconds(6.9 * A_DAY)
+    keeper = started(delivered)
+    delivered.side.clock.pass_seconds(0.2 * A_DAY)
+    assert keeper.remove_expired() == 1
+    assert skips(delivered) == 0
 
 
 CRASH = """

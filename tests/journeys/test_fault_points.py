@@ -51,6 +51,7 @@ _OF_COMMITMENT = {
     EventName.DELIVERY_NEVER_COMMITTED,
 }
 _NOT_HERE = {
+    EventName.TIME_SKIPPED,  # tests/delivery/test_retention.py
     EventName.FILE_MISSING,
     EventName.FILE_CHANGED,
     EventName.IDENTITY_DOUBTED,
