@@ -20,7 +20,7 @@ from node.commitment.information import (
 from node.errors import MalformedCommitment, ProtocolViolation, TooMuchAsked
 from node.vocabulary import CommitmentReport, CommitmentRequest
 
-LARGEST_INFORMATION_BYTES = 8 * 1024**2  # which the most references that one message may hold need
+LARGEST_INFORMATION_BYTES = 2 * 1024**2  # as many may come at once as there are associations
 
 
 class TakesRequests(Protocol):

@@ -18,7 +18,7 @@ COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"  # the one instance there is, kno
 REQUEST_COMMITMENT = 1  # Action Type ID (PS3.4 Table J.3-1)
 ALL_COMMITTED, SOME_FAILED = 1, 2  # Event Type ID (PS3.4 Table J.3-2)
 
-MOST_REFERENCES = 65_536  # in one message; a sender of more cuts its request
+MOST_REFERENCES = 16_384  # in one message; a sender of more cuts its request
 
 _ITEM_TAG, _ITEM_END_TAG = 0xFFFEE000, 0xFFFEE00D
 _HEADER_BYTES = 8

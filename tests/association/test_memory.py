@@ -1,17 +1,33 @@
-"""Memory while one large instance comes in: what we hold does not depend on its size."""
+"""Memory while large things come in: it does not depend on the size of an instance, and is bounded for a crowd."""
 
 from __future__ import annotations
 
 import socket
 import struct
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from raw_peer import PROPOSAL, RELEASE, RawPeer, data, pdv, tiny_command, tiny_data_set
+from raw_peer import (
+    CT_CLASS,
+    IMPLICIT,
+    PROPOSAL,
+    RELEASE,
+    RawPeer,
+    action_command,
+    data,
+    pdv,
+    tiny_command,
+    tiny_data_set,
+)
 from receiving import served
+
+from node.commitment.information import MOST_REFERENCES, encode_request
+from node.vocabulary import CommitmentRequest, InstanceReference
 
 MIB = 1024 * 1024
 PIECE = bytes(128 * 1024)
+CROWD = 32  # as many associations as one peer may have
 
 
 def peak_bytes(process_id: int) -> int:
@@ -41,12 +57,29 @@ def send_pixels(port: int, uid: bytes, pixel_bytes: int) -> int:
         return status
 
 
-@pytest.mark.parametrize(
-    "pixel_mib", [256, pytest.param(2048, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
-)
+@pytest.mark.parametrize("pixel_mib", [256, pytest.param(2048, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
 def test_memory_does_not_grow_with_the_size_of_an_instance(tmp_path: Path, pixel_mib: int) -> None:
     with served(tmp_path) as (process_id, port):
         assert send_pixels(port, b"1.44", MIB) == 0x0000
         before = peak_bytes(process_id)
         assert send_pixels(port, b"1.55", pixel_mib * MIB) == 0x0000
         assert peak_bytes(process_id) - before < 64 * MIB
+
+
+def test_a_crowd_that_asks_for_as_much_commitment_as_it_may_is_held_in_bounds(tmp_path: Path) -> None:
+    uids = (f"1.2.826.0.1.3680043.8.498.{10**37 + number}" for number in range(MOST_REFERENCES))
+    longest = CommitmentRequest("1.2.77", tuple(InstanceReference(CT_CLASS, uid) for uid in uids))
+    information = encode_request(longest, IMPLICIT)
+    most = [data(pdv(7, 0, information[at : at + 60_000])) for at in range(0, len(information), 60_000)]
+    with served(tmp_path) as (process_id, port), ExitStack() as crowd:
+        assert send_pixels(port, b"1.44", MIB) == 0x0000
+        before = peak_bytes(process_id)
+        peers = [crowd.enter_context(RawPeer.connect(port)) for _ in range(CROWD)]
+        for peer in peers:
+            peer.connection.settimeout(60)
+            assert peer.say(PROPOSAL).hear()[0] == 2
+            peer.say(data(pdv(7, 3, action_command())), *most)
+        for peer in peers:
+            peer.say(data(pdv(7, 2)))
+        assert {peer.status() for peer in peers} == {0x0124}  # of a peer that nobody knows, once all is read
+        assert peak_bytes(process_id) - before < 256 * MIB

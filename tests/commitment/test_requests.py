@@ -9,6 +9,7 @@ from committing import ASKER, request_for, side
 from sqlalchemy import func, select
 
 from node.commitment import requests
+from node.commitment.information import MOST_REFERENCES
 from node.database import CommitmentReference
 from node.errors import TooMuchAsked, TransactionReused, UnknownPeer
 from node.states import CommitmentState
@@ -72,7 +73,7 @@ def test_a_peer_that_leaves_too_many_open_is_asked_to_wait(tmp_path: Path, monke
 
 def test_as_many_instances_as_one_request_may_name_are_taken(tmp_path: Path) -> None:
     node = side(tmp_path)
-    named = tuple(InstanceReference("1.2", f"1.2.{number}") for number in range(65_536))
+    named = tuple(InstanceReference("1.2", f"1.2.{number}") for number in range(MOST_REFERENCES))
     node.take(CommitmentRequest("1.2.77", named))
     with node.keeper.database.reading() as session:
         assert session.scalar(select(func.count(CommitmentReference.id))) == len(named)
