@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Protocol
 
 from node.association.command import Command, Request
@@ -65,9 +66,14 @@ class CommitmentService:
     """Hands on what is asked and reported, once its command has been judged."""
 
     def __init__(self, requests: TakesRequests, reports: TakesReports) -> None:
-        """Hand an N-ACTION to `requests` and an N-EVENT-REPORT to `reports`."""
+        """Hand an N-ACTION to `requests` and an N-EVENT-REPORT to `reports`, one after the other.
+
+        What one holds takes many times its length once it is read, and as many may come at once as there are
+        associations.
+        """
         self._requests = requests
         self._reports = reports
+        self._turn = threading.Lock()
 
     def take(
         self, request: Request, context: AnsweredContext, incoming: IncomingInformation, calling_ae_title: str
@@ -81,11 +87,12 @@ class CommitmentService:
             return refusal
         if not request.has_data_set:
             raise MalformedCommitment("data set: found none, expected one after the command")
-        encoded = incoming.claim()
-        if request.field == Command.N_ACTION_RQ:
-            self._requests.take_request(calling_ae_title, decode_request(encoded, context.transfer_syntax))
-        else:
-            self._reports.take_report(calling_ae_title, decode_report(encoded, context.transfer_syntax))
+        with self._turn:
+            encoded = incoming.claim()
+            if request.field == Command.N_ACTION_RQ:
+                self._requests.take_request(calling_ae_title, decode_request(encoded, context.transfer_syntax))
+            else:
+                self._reports.take_report(calling_ae_title, decode_report(encoded, context.transfer_syntax))
         return Answer(CommitmentStatus.SUCCESS)
 
 

@@ -82,4 +82,4 @@ def test_a_crowd_that_asks_for_as_much_commitment_as_it_may_is_held_in_bounds(tm
         for peer in peers:
             peer.say(data(pdv(7, 2)))
         assert {peer.status() for peer in peers} == {0x0124}  # of a peer that nobody knows, once all is read
-        assert peak_bytes(process_id) - before < 256 * MIB
+        assert peak_bytes(process_id) - before < 192 * MIB
