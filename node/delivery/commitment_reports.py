@@ -19,7 +19,7 @@ from node.clock import Clock
 from node.commitment.information import COMMITMENT_CLASS, COMMITMENT_INSTANCE, encode_report, event_type_of
 from node.commitment.requests import close_request, report_on, tell
 from node.database import Commitment, Database, EventName
-from node.delivery.patience import Breaker, wait_seconds
+from node.delivery.patience import Breakers, wait_seconds
 from node.delivery.requestor import Requestor, associate
 from node.errors import DeliveryDelayed, DeliveryError, PeerUnreachable
 from node.faults import FaultPoint
@@ -44,7 +44,7 @@ class CommitmentReports:
         self._settings = settings
         self._clock = clock
         self._jitter = jitter
-        self._breakers: dict[str, Breaker] = {}
+        self._breakers = Breakers(settings.delivery, jitter)
         self._stopping = threading.Event()
 
     def peers_due(self) -> set[str]:
@@ -52,7 +52,7 @@ class CommitmentReports:
         with self._database.reading() as session:
             due = set(session.scalars(select(Commitment.calling_ae_title).where(*self._is_due()).distinct()))
         now = self._clock.boot_seconds()
-        return {title for title in due if not self._breaker(title).is_waiting(now)}
+        return {title for title in due if not self._breakers[title].is_waiting(now)}
 
     def send_due(self, peer_name: str) -> int:
         """Try what is due for one peer, a report after the other until one fails; return how many were tried."""
@@ -67,14 +67,11 @@ class CommitmentReports:
 
     def note_failure(self, peer_name: str) -> None:
         """Give a peer a pause after something went wrong with it."""
-        self._breaker(peer_name).note_failure(self._clock.boot_seconds())
+        self._breakers[peer_name].note_failure(self._clock.boot_seconds())
 
     def stop(self) -> None:
         """Begin no other report; what is on the wire is finished."""
         self._stopping.set()
-
-    def _breaker(self, ae_title: str) -> Breaker:
-        return self._breakers.setdefault(ae_title, Breaker(self._settings.delivery, self._jitter))
 
     def _is_due(self) -> tuple[ColumnElement[bool], ...]:
         """Select what is due; a time later than any wait means that the wall clock was put back since."""
@@ -99,7 +96,7 @@ class CommitmentReports:
                 self.note_failure(commitment.calling_ae_title)
             self._delay(commitment_id, str(error))
             return False
-        self._breaker(commitment.calling_ae_title).note_success()
+        self._breakers[commitment.calling_ae_title].note_success()
         faults.reach(FaultPoint.DELIVERY_ANSWERED)
         self._finish(commitment_id, report)
         return True

@@ -11,7 +11,7 @@ from node.clock import Clock
 from node.commitment.pledges import Pledges
 from node.commitment.questions import Questions
 from node.delivery.inquiry import SUCCESS, inquiry_at
-from node.delivery.patience import Breaker
+from node.delivery.patience import Breakers
 from node.errors import DeliveryDelayed, DeliveryError, DeliveryRefused, PeerUnreachable, UnknownTransaction
 from node.logs import log_failure
 from node.peers import Peer
@@ -34,18 +34,17 @@ class Inquiries:
         self._pledges = pledges
         self._settings = settings
         self._clock = clock
-        self._jitter = jitter
-        self._breakers: dict[str, Breaker] = {}
+        self._breakers = Breakers(settings.delivery, jitter)
         self._stopping = threading.Event()
 
     def peers_due(self) -> set[str]:
         """Return the peers to ask now; one that was away or refused is left alone for a while."""
         now = self._clock.boot_seconds()
-        return {name for name in self._questions.peers_due() if not self._breaker(name).is_waiting(now)}
+        return {name for name in self._questions.peers_due() if not self._breakers[name].is_waiting(now)}
 
     def send_due(self, peer_name: str) -> int:
         """Ask one peer about what is due, in one transaction; return about how many objects."""
-        if self._stopping.is_set() or self._breaker(peer_name).is_waiting(self._clock.boot_seconds()):
+        if self._stopping.is_set() or self._breakers[peer_name].is_waiting(self._clock.boot_seconds()):
             return 0
         request = self._questions.ask(peer_name)
         if request is None:
@@ -56,19 +55,16 @@ class Inquiries:
             self.note_failure(peer_name)
             self._note(request, error)
         else:
-            self._breaker(peer_name).note_success()
+            self._breakers[peer_name].note_success()
         return len(request.references)
 
     def note_failure(self, peer_name: str) -> None:
         """Ask a peer nothing for a while, longer each time, after something went wrong with it."""
-        self._breaker(peer_name).note_failure(self._clock.boot_seconds())
+        self._breakers[peer_name].note_failure(self._clock.boot_seconds())
 
     def stop(self) -> None:
         """Ask nobody else, and wait for no report."""
         self._stopping.set()
-
-    def _breaker(self, peer_name: str) -> Breaker:
-        return self._breakers.setdefault(peer_name, Breaker(self._settings.delivery, self._jitter))
 
     def _ask(self, peer: Peer, request: CommitmentRequest) -> None:
         """Ask, and take the report if it comes at once; raises DeliveryRefused for a status that is no success."""

@@ -21,7 +21,7 @@ from node.archive import Archive
 from node.clock import Clock
 from node.database import Database, Delivery, EventName, Job, Result, Study, record_event
 from node.delivery.destinations import paused_destinations
-from node.delivery.patience import Breaker, wait_seconds
+from node.delivery.patience import Breakers, wait_seconds
 from node.delivery.scu import Fate, StoreAnswer, classify, echo, send_instances
 from node.errors import ArchiveError, DeliveryDelayed, DeliveryRefused, IdentityMismatch, PeerUnreachable
 from node.faults import FaultPoint
@@ -94,7 +94,7 @@ class Outbox:
         self._settings = settings
         self._clock = clock
         self._jitter = jitter
-        self._breakers: dict[str, Breaker] = {}
+        self._breakers = Breakers(settings.delivery, jitter)
         self._stopping = threading.Event()
 
     def peers_due(self) -> set[str]:
@@ -109,14 +109,14 @@ class Outbox:
             paused = paused_destinations(session)
         failing = {name for name, breaker in self._breakers.items() if breaker.is_failing}
         now = self._clock.boot_seconds()
-        return {name for name in due | failing if name not in paused and not self._breaker(name).is_waiting(now)}
+        return {name for name in due | failing if name not in paused and not self._breakers[name].is_waiting(now)}
 
     def send_due(self, peer_name: str) -> int:
         """Try what is due for one peer over one association; return how many objects were tried.
 
         A peer that failed last time is asked for one object only, or echoed when none is due.
         """
-        breaker = self._breaker(peer_name)
+        breaker = self._breakers[peer_name]
         if breaker.is_waiting(self._clock.boot_seconds()):
             return 0
         parcels = self._due(peer_name, 1 if breaker.is_failing else BATCH)
@@ -133,14 +133,11 @@ class Outbox:
 
     def note_failure(self, peer_name: str) -> None:
         """Give a destination a pause after something went wrong with it."""
-        self._breaker(peer_name).note_failure(self._clock.boot_seconds())
+        self._breakers[peer_name].note_failure(self._clock.boot_seconds())
 
     def stop(self) -> None:
         """Begin no other object; what is on the wire is finished."""
         self._stopping.set()
-
-    def _breaker(self, peer_name: str) -> Breaker:
-        return self._breakers.setdefault(peer_name, Breaker(self._settings.delivery, self._jitter))
 
     def _is_due(self) -> ColumnElement[bool]:
         """Select what is due; a time later than any wait means that the wall clock was put back since."""
@@ -216,7 +213,7 @@ class Outbox:
         """Ask a peer that failed whether it is back, when nothing is due that would show it."""
         with self._database.reading() as session:
             if not self._aliases(session, peer_name):
-                self._breaker(peer_name).note_success()
+                self._breakers[peer_name].note_success()
                 return
         try:
             echo(self._settings.node.ae_title, peer.address, self._settings.delivery.timeout_seconds)
@@ -229,7 +226,7 @@ class Outbox:
 
     def _note_reached(self, peer_name: str) -> None:
         """After failures, try at once everything that was put off because of them."""
-        breaker = self._breaker(peer_name)
+        breaker = self._breakers[peer_name]
         if not breaker.is_failing:
             return
         breaker.note_success()
@@ -265,7 +262,7 @@ class Outbox:
         What was not even tried, as its destination is down, waits as long as that takes.
         """
         limits = self._settings.delivery
-        failures = self._breaker(self._settings.peer_name(parcel.destination)).failures
+        failures = self._breakers[self._settings.peer_name(parcel.destination)].failures
         with self._database.writing() as session:
             delivery = session.get_one(Delivery, parcel.delivery_id)
             delivery.attempts += is_attempt

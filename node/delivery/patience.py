@@ -52,3 +52,17 @@ class Breaker:
     def note_success(self) -> None:
         """Let everything through again."""
         self._failures = 0
+
+
+class Breakers(dict[str, Breaker]):
+    """A breaker for each peer that is asked for, by name."""
+
+    def __init__(self, limits: DeliverySection, jitter: random.Random) -> None:
+        super().__init__()
+        self._limits = limits
+        self._jitter = jitter
+
+    def __missing__(self, peer_name: str) -> Breaker:
+        """Give a peer that nothing went wrong with yet a new one."""
+        made = self[peer_name] = Breaker(self._limits, self._jitter)
+        return made

@@ -379,17 +379,16 @@ def test_a_peer_that_a_person_has_paused_is_not_asked(asking: Asking) -> None:
 
 
 def test_a_peer_that_does_not_answer_a_question_delays_no_sending(scene: Scene, pacs: CommittingPeer) -> None:
-    asking = asking_at(scene, pacs.port)
+    asking = asking_at(scene, pacs.port, timeout_seconds=600.0)
     asking.outbox.send_due("PACS")
     pacs.answer = None
     inquirers, couriers = Couriers(asking.inquiries), Couriers(asking.outbox)
     inquirers.dispatch()
     until(lambda: bool(pacs.asked))
     resend(scene.side.database, scene.side.clock, [1, 2, 3, 4])
-    started = time.monotonic()
     couriers.dispatch()
-    until(lambda: len(pacs.stored) == 8)
-    assert time.monotonic() - started < 4.5  # the timeout of the question is 5 s
+    until(lambda: len(pacs.stored) == 8)  # long before anybody gives up the question
+    pacs.released.set()
     inquirers.stop(10)
     couriers.stop(10)
 
@@ -423,7 +422,7 @@ def test_two_destinations_that_are_one_peer_are_asked_about_once(scene: Scene, p
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.02)
