@@ -10,6 +10,8 @@ import unicodedata
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
 
 from node.results.header import CONTEXT_KEYWORDS, IDENTITY_KEYWORDS
 
@@ -29,7 +31,7 @@ def keep_undeclared_text(result: Dataset, source: Dataset) -> None:
         return
     del result.SpecificCharacterSet
     for element in result.iterall():
-        if element.keyword not in _COPIED and element.VR != "SQ" and not _is_ascii(element.value):
+        if element.VR in CUSTOMIZABLE_CHARSET_VR and element.keyword not in _COPIED and not _is_ascii(element.value):
             element.value = _in_ascii(element.value)
 
 
@@ -39,13 +41,11 @@ def _declares_nothing(source: Dataset) -> bool:
 
 
 def _is_ascii(value: Any) -> bool:
-    return not isinstance(value, bytes) and str(value).isascii()
+    return str(value).isascii()
 
 
 def _in_ascii(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value
-    if not isinstance(value, str) and hasattr(value, "__iter__"):
+    if isinstance(value, MultiValue):
         return [_in_ascii(one) for one in value]
     plain = unicodedata.normalize("NFKD", str(value).translate(_IN_ASCII))
     return "".join(letter for letter in plain if not unicodedata.combining(letter)).encode("ascii", "replace").decode()
