@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
@@ -52,7 +53,6 @@ class Retention:
         self._clock = clock
         self._keep = timedelta(days=keep_days)
         self._jumps = JumpWatch(clock)
-        self._skipped_at: datetime | None = None
 
     def note_absence(self) -> None:
         """Look for a gap in the record that a start under a wrong clock leaves as well; to be called at each start.
@@ -61,11 +61,9 @@ class Retention:
         """
         with self._database.writing() as session:
             now = self._clock.now()
-            newest = session.scalar(select(func.max(Event.at)))
-            if newest is not None and now - newest > LONGEST_ABSENCE:
-                record_event(session, now, EventName.TIME_SKIPPED, None, days=(now - newest).days)
-            skips = select(func.max(Event.at)).where(Event.name == EventName.TIME_SKIPPED, Event.at <= now)
-            self._skipped_at = session.scalar(skips)
+            last = session.scalar(select(Event.at).order_by(Event.id.desc()).limit(1))
+            if last is not None and now - last > LONGEST_ABSENCE:
+                record_event(session, now, EventName.TIME_SKIPPED, None, days=(now - last).days)
 
     def remove_expired(self) -> int:
         """Make one pass; return how many studies' files it removed."""
@@ -74,6 +72,13 @@ class Retention:
         if not self._keep or self._has_just_skipped() or self._is_clock_doubtful():
             return 0
         return sum(self._remove(study_id) for study_id in self._expired())
+
+    @cached_property
+    def _skipped_at(self) -> datetime | None:
+        """Return when the last gap was noted, which only a start does; all events are looked through once."""
+        skips = select(func.max(Event.at)).where(Event.name == EventName.TIME_SKIPPED, Event.at <= self._clock.now())
+        with self._database.reading() as session:
+            return session.scalar(skips)
 
     def _has_just_skipped(self) -> bool:
         return self._skipped_at is not None and self._clock.now() - self._skipped_at < self._keep
