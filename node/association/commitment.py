@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import Protocol
 
 from node.association.command import Command, Request
 from node.association.contexts import COMMITMENT
@@ -18,24 +17,11 @@ from node.commitment.information import (
     decode_report,
     decode_request,
 )
+from node.commitment.pledges import Pledges
+from node.commitment.requests import RequestBook
 from node.errors import MalformedCommitment, ProtocolViolation, TooMuchAsked
-from node.vocabulary import CommitmentReport, CommitmentRequest
 
 LARGEST_INFORMATION_BYTES = 2 * 1024**2  # as many may come at once as there are associations
-
-
-class TakesRequests(Protocol):
-    """Who keeps what peers ask us to commit ourselves to."""
-
-    def take_request(self, calling_ae_title: str, request: CommitmentRequest) -> None:
-        """Return once the request is on record; raises UnknownPeer, TransactionReused, TooMuchAsked."""
-
-
-class TakesReports(Protocol):
-    """Who keeps what peers report on what we asked of them."""
-
-    def take_report(self, calling_ae_title: str, report: CommitmentReport) -> None:
-        """Return once the report is on record; raises UnknownTransaction where it is about nothing of ours."""
 
 
 class IncomingInformation:
@@ -65,14 +51,14 @@ class IncomingInformation:
 class CommitmentService:
     """Hands on what is asked and reported, once its command has been judged."""
 
-    def __init__(self, requests: TakesRequests, reports: TakesReports) -> None:
-        """Hand an N-ACTION to `requests` and an N-EVENT-REPORT to `reports`, one after the other.
+    def __init__(self, requests: RequestBook, pledges: Pledges) -> None:
+        """Hand an N-ACTION to `requests` and an N-EVENT-REPORT to `pledges`, one after the other.
 
         What one holds takes many times its length once it is read, and as many may come at once as there are
         associations.
         """
         self._requests = requests
-        self._reports = reports
+        self._pledges = pledges
         self._turn = threading.Lock()
 
     def take(
@@ -92,7 +78,7 @@ class CommitmentService:
             if request.field == Command.N_ACTION_RQ:
                 self._requests.take_request(calling_ae_title, decode_request(encoded, context.transfer_syntax))
             else:
-                self._reports.take_report(calling_ae_title, decode_report(encoded, context.transfer_syntax))
+                self._pledges.take_report(calling_ae_title, decode_report(encoded, context.transfer_syntax))
         return Answer(CommitmentStatus.SUCCESS)
 
 
