@@ -10,6 +10,7 @@ from typing import Protocol
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _JUMP_SECONDS = 3600.0
+_MOST_DOUBLINGS = 30
 
 
 class Clock(Protocol):
@@ -61,3 +62,8 @@ class SystemClock:
     def boot_seconds(self) -> float:
         """Return CLOCK_BOOTTIME, which goes on counting while the machine sleeps."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def doubled_seconds(seconds: float, doublings: int, longest_seconds: float) -> float:
+    """Return a wait that was doubled so often, and is never longer than the longest."""
+    return min(seconds * 2.0 ** min(doublings, _MOST_DOUBLINGS), longest_seconds)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from node.clock import Clock
+from node.clock import Clock, doubled_seconds
 from node.database import (
     Database,
     Delivery,
@@ -102,7 +102,7 @@ class Pledges:
 
     def _pause_seconds(self, denials: int) -> float:
         """Return how long to wait before an object is sent again: longer with each denial."""
-        return min(self._limits.first_retry_seconds * 2.0**denials, self._limits.longest_retry_seconds)
+        return doubled_seconds(self._limits.first_retry_seconds, denials, self._limits.longest_retry_seconds)
 
 
 def reference_to(delivery: Delivery) -> InstanceReference:

@@ -10,7 +10,7 @@ from pydicom.uid import generate_uid
 from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
-from node.clock import Clock, JumpWatch
+from node.clock import Clock, JumpWatch, doubled_seconds
 from node.commitment.pledges import reference_to
 from node.database import (
     Database,
@@ -21,6 +21,7 @@ from node.database import (
     PledgedObject,
     record_event,
 )
+from node.database.due import is_due
 from node.settings import Settings
 from node.states import DeliveryState
 from node.vocabulary import CommitmentRequest
@@ -29,7 +30,6 @@ logger = logging.getLogger("radnode.commitment")
 
 OBJECTS_AT_ONCE = 100  # in one transaction
 LONGEST_PAUSE_SECONDS = 86400.0
-_DOUBLINGS = 30
 
 
 class Questions:
@@ -67,8 +67,8 @@ class Questions:
             session.add(pledge)
             for delivery in deliveries:
                 delivery.askings += 1
-                pause = self._settings.delivery.commitment_again_seconds * 2.0 ** min(delivery.askings - 1, _DOUBLINGS)
-                self._put_off(delivery, min(pause, LONGEST_PAUSE_SECONDS))
+                again_seconds = self._settings.delivery.commitment_again_seconds
+                self._put_off(delivery, doubled_seconds(again_seconds, delivery.askings - 1, LONGEST_PAUSE_SECONDS))
             references = dict.fromkeys(map(reference_to, deliveries))
             return CommitmentRequest(pledge.transaction_uid, tuple(references))
 
@@ -91,8 +91,8 @@ class Questions:
         limits = self._settings.delivery
         with self._database.writing() as session:
             for delivery in _open(session, request):
-                pause = limits.first_retry_seconds * 2.0 ** min(delivery.askings - 1, _DOUBLINGS)
-                self._put_off(delivery, min(pause, limits.longest_retry_seconds))
+                first_seconds, longest_seconds = limits.first_retry_seconds, limits.longest_retry_seconds
+                self._put_off(delivery, doubled_seconds(first_seconds, delivery.askings - 1, longest_seconds))
                 delivery.answer = f"not asked to commit: {reason}"
             session.delete(_pledge(session, request))
 
@@ -145,15 +145,12 @@ class Questions:
         """Return what to ask a peer about in one transaction."""
         destinations = session.scalars(select(Delivery.destination).where(_is_asked_about()).distinct())
         meant = [name for name in destinations if self._settings.peer_name(name) == peer_name]
-        is_due = or_(self._is_due(), Delivery.askings == 0)
-        due = select(Delivery).where(_is_asked_about(), Delivery.destination.in_(meant), is_due)
+        is_to_be_asked = or_(self._is_due(), Delivery.askings == 0)
+        due = select(Delivery).where(_is_asked_about(), Delivery.destination.in_(meant), is_to_be_asked)
         return session.scalars(due.order_by(Delivery.id).limit(OBJECTS_AT_ONCE)).all()
 
     def _is_due(self) -> ColumnElement[bool]:
-        """Select what is due; a time later than any pause means that the wall clock was put back since."""
-        now = self._clock.now()
-        never = now + timedelta(seconds=2 * LONGEST_PAUSE_SECONDS)
-        return or_(Delivery.commitment_due_at <= now, Delivery.commitment_due_at > never)
+        return is_due(Delivery.commitment_due_at, self._clock.now(), LONGEST_PAUSE_SECONDS)
 
     def _is_wanted(self, destination: str) -> bool:
         return self._settings.wants_commitment(destination)

@@ -12,13 +12,14 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.presentation import build_context, build_role
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, select
 
 from node import faults
 from node.clock import Clock
 from node.commitment.information import COMMITMENT_CLASS, COMMITMENT_INSTANCE, encode_report, event_type_of
 from node.commitment.requests import close_request, report_on, tell
 from node.database import Commitment, Database, EventName
+from node.database.due import is_due
 from node.delivery.patience import Breakers, wait_seconds
 from node.delivery.requestor import Requestor, associate
 from node.errors import DeliveryDelayed, DeliveryError, PeerUnreachable
@@ -74,10 +75,9 @@ class CommitmentReports:
         self._stopping.set()
 
     def _is_due(self) -> tuple[ColumnElement[bool], ...]:
-        """Select what is due; a time later than any wait means that the wall clock was put back since."""
-        now = self._clock.now()
-        never = now + timedelta(seconds=2 * self._settings.delivery.longest_retry_seconds)
-        return Commitment.state == CommitmentState.JUDGED, or_(Commitment.due_at <= now, Commitment.due_at > never)
+        longest_seconds = self._settings.delivery.longest_retry_seconds
+        due = is_due(Commitment.due_at, self._clock.now(), longest_seconds)
+        return Commitment.state == CommitmentState.JUDGED, due
 
     def _due(self, ae_title: str) -> Sequence[int]:
         with self._database.reading() as session:

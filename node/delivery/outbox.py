@@ -13,13 +13,14 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from node import faults
 from node.archive import Archive
 from node.clock import Clock
 from node.database import Database, Delivery, EventName, Job, Result, Study, record_event
+from node.database.due import is_due
 from node.delivery.destinations import paused_destinations
 from node.delivery.patience import Breakers, wait_seconds
 from node.delivery.scu import Fate, StoreAnswer, classify, echo, send_instances
@@ -140,10 +141,7 @@ class Outbox:
         self._stopping.set()
 
     def _is_due(self) -> ColumnElement[bool]:
-        """Select what is due; a time later than any wait means that the wall clock was put back since."""
-        now = self._clock.now()
-        never = now + timedelta(seconds=2 * self._settings.delivery.longest_retry_seconds)
-        return or_(Delivery.due_at <= now, Delivery.due_at > never)
+        return is_due(Delivery.due_at, self._clock.now(), self._settings.delivery.longest_retry_seconds)
 
     def _due(self, peer_name: str, limit: int) -> list[_Parcel]:
         with self._database.reading() as session:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 
+from node.clock import doubled_seconds
 from node.settings import DeliverySection
 
 LONGEST_BREAK_SECONDS = 60.0
-_DOUBLINGS = 30
 
 
 def wait_seconds(limits: DeliverySection, failures: int, jitter: random.Random) -> float:
     """Return how long to wait after so many failures in a row: doubled each time, bounded, and never in step."""
-    doubled = limits.first_retry_seconds * 2.0 ** min(failures - 1, _DOUBLINGS)
-    return min(doubled, limits.longest_retry_seconds) * jitter.uniform(0.8, 1.2)
+    wait = doubled_seconds(limits.first_retry_seconds, failures - 1, limits.longest_retry_seconds)
+    return wait * jitter.uniform(0.8, 1.2)
 
 
 class Breaker:
