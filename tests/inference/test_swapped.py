@@ -37,16 +37,14 @@ def waiting(tmp_path: Path, model: Path) -> Analysing:
 
 
 def identities_of(node: Analysing) -> set[str]:
-    """Return the hashes that the results of the first study state for their model."""
+    """Return the hashes that row and results of the first study state for their model, every result one."""
     job = node.run()
     assert job.state is JobState.DONE
-    stated = {
-        str(equipment.SoftwareVersions[1])
-        for result in node.results(job).values()
-        for equipment in result.ContributingEquipmentSequence
-        if equipment.ManufacturerModelName == job.model
-    }
-    return stated | {job.model_sha256}
+    stated = {job.model_sha256}
+    for result in node.results(job).values():
+        (model,) = [e for e in result.ContributingEquipmentSequence if e.get("ManufacturerModelName") == job.model]
+        stated.add(str(model.SoftwareVersions[1]))
+    return stated
 
 
 def test_row_and_every_result_name_the_model_that_is_in_the_folder(tmp_path: Path, model: Path) -> None:
