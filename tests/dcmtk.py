@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from pydicom.filereader import read_file_meta_info
 from pynetdicom.dsutils import split_dataset
+from waiting import until
 
 from node.vocabulary import PeerAddress
 
@@ -51,14 +51,15 @@ def free_port() -> int:
 
 def wait_for_port(port: int) -> None:
     """Return once something listens there."""
-    for _ in range(3000):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except ConnectionRefusedError:
-            time.sleep(0.02)
-        else:
-            return
-    raise AssertionError(f"nothing listens on port {port}")
+    until(lambda: _listens(port))
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def data_set_bytes(path: Path) -> bytes:

@@ -25,6 +25,7 @@ from delivery.parcels import scp
 from pydicom import dcmread, uid
 from raw_peer import IMPLICIT, VERIFICATION, RawPeer, context, request
 from sqlalchemy import select
+from waiting import until
 
 from node.archive import Archive
 from node.archive.reread import FileState
@@ -35,7 +36,6 @@ from node.studies.reconciliation import Differences, find_differences
 from node.upkeep.verification import verify_files
 from node.vocabulary import PeerAddress
 
-PATIENCE_SECONDS = 60.0
 SENDING_SECONDS = 4.0
 CONFLICT = 0xC001
 REFUSED = 0xC000
@@ -205,7 +205,7 @@ class FaultyNode:
         self.mark.unlink(missing_ok=True)
         mark = str(self.mark)
         pid = self.server.fork(folder=str(self.folder), verb=verb, study=study_uid, fault=fault, mark=mark)
-        wait(lambda: not _runs(pid))
+        until(lambda: not _runs(pid))
 
     def is_alive(self) -> bool:
         return _runs(self.pid)
@@ -213,12 +213,12 @@ class FaultyNode:
     def kill(self) -> None:
         if self.is_alive():
             os.kill(self.pid, signal.SIGKILL)
-            wait(lambda: not self.is_alive())
+            until(lambda: not self.is_alive())
 
     def terminate(self) -> None:
         """Ask the node to stop, and wait until it has."""
         os.kill(self.pid, signal.SIGTERM)
-        wait(lambda: not self.is_alive())
+        until(lambda: not self.is_alive())
 
     def send(self, story: Story) -> None:
         """Send everything, as often as it takes until one association brings all of it."""
@@ -296,7 +296,7 @@ class FaultyNode:
             self._require()
             return is_so()
 
-        wait(is_so_or_gone, self.folder / "node.log")
+        until(is_so_or_gone, self.folder / "node.log")
 
 
 def _runs(pid: int) -> bool:
@@ -306,13 +306,6 @@ def _runs(pid: int) -> bool:
 
 def _is(story: Story) -> Any:
     return Study.study_instance_uid == story.study_uid
-
-
-def wait(is_so: Callable[[], bool], log: Path | None = None) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, f"waited in vain; {log.read_text()[-3000:] if log else ''}"
-        time.sleep(0.02)
 
 
 def assert_nothing_lost(node: FaultyNode, *stories: Story) -> None:

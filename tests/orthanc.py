@@ -10,7 +10,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 PROGRAM = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
 TITLE, PORT, HTTP_PORT = "ORTHANC", 4242, 8042
@@ -123,13 +123,11 @@ def _configuration(folder: Path, node_port: int) -> dict[str, Any]:
 
 
 def _wait_until_ready(running: Orthanc, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
+    words = ("curl", "--fail", "--silent", "--noproxy", "*", f"http://127.0.0.1:{HTTP_PORT}/system")
+
+    def answers() -> bool:
         assert process.poll() is None, "Orthanc ended at once; see orthanc.log"
-        probe = running.network.run(
-            "curl", "--fail", "--silent", "--noproxy", "*", f"http://127.0.0.1:{HTTP_PORT}/system"
-        )
-        if probe.returncode == 0:
-            return
-        time.sleep(0.1)
-    raise AssertionError("Orthanc did not start within 30 s; see orthanc.log")
+        return running.network.run(*words).returncode == 0
+
+    until(answers)
 

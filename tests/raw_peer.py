@@ -15,6 +15,7 @@ from pynetdicom.dimse_messages import C_ECHO_RQ, C_STORE_RQ, N_ACTION_RQ, N_EVEN
 from pynetdicom.dimse_primitives import C_ECHO, C_STORE, N_ACTION, N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from receiving import request_of
+from waiting import PATIENCE_SECONDS
 
 from node.commitment.information import encode_request
 from node.vocabulary import CommitmentRequest, InstanceReference
@@ -26,7 +27,6 @@ CT_CLASS = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
-PATIENCE_SECONDS = 20.0
 ACTION_INFORMATION = encode_request(CommitmentRequest("1.2.77", (InstanceReference(CT_CLASS, "1.44"),)), IMPLICIT)
 
 

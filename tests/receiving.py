@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import build_context
 from sqlalchemy import select
+from waiting import PATIENCE_SECONDS, until
 
 from node.archive import Archive
 from node.archive.journal import Journal
@@ -89,7 +89,7 @@ class Node:
 
     def endings(self) -> list[str]:
         """How each association ended, once all have."""
-        wait_until(lambda: all(row.closed_at is not None for row in self.associations()))
+        until(lambda: all(row.closed_at is not None for row in self.associations()))
         return [row.closed_how for row in self.associations()]
 
     def files(self, folder: str) -> list[Path]:
@@ -142,16 +142,7 @@ def served(root: Path) -> Iterator[tuple[int, int]]:
 
 
 def send(node: Node, *paths: Path) -> list[StoreAnswer]:
-    return list(send_instances("MODALITY", node.address, paths, 10.0))
-
-
-def wait_until(holds: Any) -> None:
-    pause = threading.Event()
-    for _ in range(400):
-        if holds():
-            return
-        pause.wait(0.025)
-    raise AssertionError("waited ten seconds in vain")
+    return list(send_instances("MODALITY", node.address, paths, PATIENCE_SECONDS))
 
 
 @contextmanager
@@ -160,7 +151,7 @@ def associated(node: Node, path: Path) -> Iterator[Requested]:
     ae = AE("MODALITY")
     dataset = dcmread(path)
     ae.requested_contexts = [build_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)]
-    ae.acse_timeout = ae.dimse_timeout = 10
+    ae.acse_timeout = ae.dimse_timeout = PATIENCE_SECONDS
     association = ae.associate(node.address.host, node.address.port)
     assert association.is_established
     raw = association.dul.socket.socket
@@ -187,7 +178,7 @@ def request_of(path: Path, **changes: str) -> C_STORE:
 def ask(association: Requested, request: C_STORE) -> Any:
     """Send a request as it is and return the response."""
     association._reactor_checkpoint.clear()
-    wait_until(lambda: association._is_paused)
+    until(lambda: association._is_paused)
     association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
     _, response = association.dimse.get_msg(block=True)
     association._reactor_checkpoint.set()

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from model_copies import copy_model
 from orthanc import Namespace
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from waiting import until
 
 from node.database import Database
 from node.delivery.scu import Fate, classify, send_instances
@@ -24,7 +24,6 @@ from node.settings import variable_name
 from node.studies.overview import StudyDetail, describe_study
 from node.vocabulary import PeerAddress
 
-PATIENCE_SECONDS = 90.0
 SPARE = variable_name("workers", "spare")
 ENDED = {"done", "unmatched", "attention", "held"}
 
@@ -155,21 +154,13 @@ def failing_model(folder: Path) -> Path:
 
 def wait_until_it_answers(network: Namespace, process: subprocess.Popen[bytes], port: int) -> None:
     """Return once a node in a namespace answers C-ECHO to dcmtk."""
-    for _ in range(300):
+
+    def answers() -> bool:
         assert process.poll() is None, "the node ended at once; see its log"
         echo = network.run("echoscu", "--aetitle", "ORTHANC", "--call", "RADNODE", "127.0.0.1", port)
-        if echo.returncode == 0:
-            return
-        time.sleep(0.1)
-    raise AssertionError("the node did not answer C-ECHO within 30 s; see its log")
+        return echo.returncode == 0
 
-
-def until(is_so: Callable[[], bool], log: Path) -> None:
-    """Wait for something the node is to do."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, f"not so after {PATIENCE_SECONDS} s; {log} ends:\n{log.read_text()[-3000:]}"
-        time.sleep(0.05)
+    until(answers)
 
 
 def are_gone(pids: Sequence[int]) -> bool:

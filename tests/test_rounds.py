@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 import pytest
-from receiving import wait_until
+from waiting import until
 
 from node.rounds import Rounds, _Ticket
 
@@ -59,7 +59,7 @@ def test_those_who_come_during_a_round_share_the_next() -> None:
     first, ends = joined(service, [1])
     assert service.begun.wait(20)
     others, other_ends = joined(service, [2, 3, 4])
-    wait_until(lambda: len(service.rounds._waiting) == 3)
+    until(lambda: len(service.rounds._waiting) == 3)
     assert ends == other_ends == []
     service.allowed.set()
     for thread in [*first, *others]:
@@ -73,7 +73,7 @@ def test_a_round_that_fails_fails_for_each_who_waited_for_it_and_for_no_other() 
     first, ends = joined(service, [1])
     assert service.begun.wait(20)
     others, other_ends = joined(service, [-1, 2, 3])
-    wait_until(lambda: len(service.rounds._waiting) == 3)
+    until(lambda: len(service.rounds._waiting) == 3)
     service.allowed.set()
     for thread in [*first, *others]:
         thread.join(20)

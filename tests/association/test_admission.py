@@ -12,8 +12,9 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.association import Association as Requested
 from pynetdicom.presentation import build_context
-from receiving import Node, associated, running, send, wait_until
+from receiving import Node, associated, running, send
 from sqlalchemy import select
+from waiting import until
 
 from node.association.acceptor import PendingLimits
 from node.database import Event
@@ -59,7 +60,7 @@ def test_a_caller_that_may_not_come_in_is_told_why_and_recorded(
     answer = refused.acceptor.primitive
     assert answer is not None
     assert (answer.result, answer.result_source, answer.diagnostic) == (1, 1, reason)
-    wait_until(lambda: guarded.endings() != [])
+    until(lambda: guarded.endings() != [])
     (row,) = guarded.associations()
     assert row.closed_how.startswith(how)
     assert (row.calling_ae_title, row.called_ae_title, row.calling_address) == (calling, called, "127.0.0.1")
@@ -83,14 +84,14 @@ def test_one_peer_cannot_take_all_associations(tmp_path: Path, ct: Path) -> None
         other = request(node, "OTHER")
         assert other.is_established
         other.release()
-        wait_until(lambda: "rejected: too many associations at once from this peer" in hows(node))
+        until(lambda: "rejected: too many associations at once from this peer" in hows(node))
 
 
 def test_an_association_that_ended_makes_room_for_the_next(tmp_path: Path, ct: Path) -> None:
     with running(tmp_path, max_associations=1) as node:
         for _ in range(3):
             send(node, ct)
-            wait_until(lambda: node.endings() != [])
+            until(lambda: node.endings() != [])
         assert set(node.endings()) == {"released"}
 
 
@@ -118,7 +119,7 @@ def hammering(node: Node, threads: int = 4) -> Iterator[list[int]]:
 
 def test_an_honest_peer_gets_in_while_strangers_hammer_at_the_door(guarded: Node, ct: Path) -> None:
     with hammering(guarded) as rejected:
-        wait_until(lambda: all(rejected))
+        until(lambda: all(rejected))
         assert [send(guarded, ct)[0].status for _ in range(10)] == [0x0000] * 10
     assert sum(rejected) >= 4
     recorded = [row for row in guarded.associations() if row.closed_how.startswith("rejected")]

@@ -27,8 +27,9 @@ from raw_peer import (
     pdu,
     request,
 )
-from receiving import SERVE, Node, running, send, wait_until
+from receiving import SERVE, Node, running, send
 from violations import VIOLATIONS
+from waiting import until
 
 from node.association.acceptor import PendingLimits
 from node.peers import Peer
@@ -80,7 +81,7 @@ def test_requests_half_sent_cost_no_thread_and_keep_no_honest_peer_out(node: Nod
             peer = stack.enter_context(RawPeer.connect(node.listener.port))
             peer.say(PROPOSAL[: number % len(PROPOSAL)])
         assert [send(node, ct)[0].status for _ in range(5)] == [0x0000] * 5
-        wait_until(lambda: threading.active_count() <= before)
+        until(lambda: threading.active_count() <= before)
 
 
 def test_of_too_many_the_oldest_of_the_busiest_address_goes(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from dcmtk import needs_dcmtk, run
 from pydicom import dcmread
 from pynetdicom import AE
 from pynetdicom.presentation import build_context
-from receiving import Node, ask, associated, request_of, running, send, start_of_store, wait_until
+from receiving import Node, ask, associated, request_of, running, send, start_of_store
+from waiting import until
 
 from node.association import CommitmentService, Listener, ListenerSettings
 from node.association.contexts import supported_contexts
@@ -49,13 +50,13 @@ def test_a_sender_that_leaves_in_the_middle_leaves_nothing_behind_and_may_send_a
         raw = association.dul.socket.socket
         raw.sendall(start_of_store(ct, association.accepted_contexts[0].context_id, sent_bytes))
         if sent_bytes > 4200:
-            wait_until(lambda: node.files("incoming"))
+            until(lambda: node.files("incoming"))
         if leave == "close":
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             raw.shutdown(socket.SHUT_RDWR)
         else:
             association.abort()
-    wait_until(lambda: node.endings() and not node.files(""))
+    until(lambda: node.endings() and not node.files(""))
     assert node.endings()[0] in ("aborted", "connection lost")
     assert node.instances == {}
     assert send(node, ct)[0].status == 0x0000
@@ -68,7 +69,7 @@ def test_how_an_association_ended_is_recorded(node: Node, ct: Path) -> None:
         association.abort()
     with associated(node, ct) as association:
         association.dul.socket.socket.shutdown(socket.SHUT_RDWR)
-        wait_until(lambda: node.endings()[-1:] == ["connection lost"])
+        until(lambda: node.endings()[-1:] == ["connection lost"])
     assert node.endings() == ["released", "aborted", "connection lost"]
     row = node.associations()[0]
     assert (row.calling_ae_title, row.calling_address, row.called_ae_title) == ("MODALITY", "127.0.0.1", "RADNODE")
@@ -108,7 +109,7 @@ def test_a_command_that_cannot_be_decoded_is_aborted(node: Node, ct: Path, comma
     pdv = struct.pack(">IBB", len(command) + 2, 1, 0x03) + command
     with associated(node, ct) as association:
         association.dul.socket.socket.sendall(b"\x04\0" + struct.pack(">I", len(pdv)) + pdv)
-        wait_until(lambda: association.is_aborted)
+        until(lambda: association.is_aborted)
         assert node.endings() == ["aborted"]
     assert send(node, ct)[0].status == 0x0000
 
@@ -127,7 +128,7 @@ def test_draining_lets_an_open_association_finish_and_takes_no_new_one(node: Nod
     with associated(node, ct) as association:
         draining = threading.Thread(target=lambda: aborted.append(node.listener.drain(20.0)))
         draining.start()
-        wait_until(lambda: not is_listening(port))
+        until(lambda: not is_listening(port))
         assert ask(association, request_of(ct)).Status == 0x0000
         association.release()
         draining.join(10)

@@ -19,9 +19,10 @@ from pydicom.filereader import read_file_meta_info
 from pynetdicom import AE
 from pynetdicom.presentation import build_context
 from raw_peer import PROPOSAL, RawPeer, data, element, pdv, tiny_command, tiny_data_set
-from receiving import SERVE, Node, answer_to, ask, associated, request_of, running, send, wait_until
+from receiving import SERVE, Node, answer_to, ask, associated, request_of, running, send
 from sqlalchemy.event import listen
 from tiny_disk import fill, tiny_disk
+from waiting import until
 
 from node.delivery.scu import StoreAnswer, send_instances
 from node.studies.reconciliation import Differences, find_differences
@@ -200,7 +201,7 @@ def test_instances_of_four_senders_that_wait_share_one_commit(node: Node, shared
     with sqlite3.connect(node.database.path, isolation_level=None) as other, ThreadPoolExecutor() as pool:
         other.execute("BEGIN IMMEDIATE")
         answers = pool.map(lambda sender, path: sender.send_c_store(path).Status, senders, paths)
-        wait_until(lambda: len(node.files("instances")) == 4)
+        until(lambda: len(node.files("instances")) == 4)
         other.execute("ROLLBACK")
         assert list(answers) == [0x0000] * 4
     assert 0 < sum(commits) < 4

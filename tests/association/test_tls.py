@@ -14,7 +14,8 @@ import pytest
 from certificates import Certificate, issue, make_authority, needs_openssl
 from dcmtk import data_set_bytes, needs_dcmtk, run
 from raw_peer import ECHO, PROPOSAL, RELEASE, RawPeer, data, pdv, store
-from receiving import Node, running, send, wait_until
+from receiving import Node, running, send
+from waiting import until
 
 from node.association.acceptor import PendingLimits
 from node.errors import SettingsError
@@ -269,7 +270,7 @@ def test_a_certificate_is_renewed_without_a_restart_and_a_broken_one_changes_not
         assert "certificates not usable" in caplog.text
         shutil.copy(second.key, live.key)
         shutil.copy(second.file, live.file)
-        wait_until(lambda: shown() != before)
+        until(lambda: shown() != before)
 
 
 def test_a_certificate_that_cannot_be_used_is_named_at_the_start(tmp_path: Path, ours: Certificate) -> None:

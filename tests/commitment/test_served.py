@@ -16,7 +16,8 @@ from dcmtk import free_port, needs_dcmtk
 from keeping import chest
 from orthanc import HTTP_PORT, PORT, TITLE, Namespace, Orthanc, namespace, orthanc, require_orthanc
 from pydicom.dataset import Dataset
-from served import ServedNode, until, wait_until_it_answers
+from served import ServedNode, wait_until_it_answers
+from waiting import until
 
 from node.demo.pacs import SmallPacs
 from node.faults import FAULT_VARIABLE, MARK_VARIABLE

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from receiving import wait_until
 from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from waiting import until
 
 from node.database import Database, GroupCommit, Sender
 from node.errors import DatabaseBusy
@@ -69,9 +69,9 @@ def test_transactions_that_wait_for_the_lock_together_are_one_commit(database: D
     with sqlite3.connect(tmp_path / "radnode.db", isolation_level=None) as holder:
         holder.execute("BEGIN IMMEDIATE")
         threads = [add(group, "A", ends)]
-        wait_until(lambda: group._rounds._is_running and not waiting(group))
+        until(lambda: group._rounds._is_running and not waiting(group))
         threads += [add(group, name, ends) for name in "BCD"]
-        wait_until(lambda: waiting(group) == 3)
+        until(lambda: waiting(group) == 3)
         assert ends == {}
         holder.execute("ROLLBACK")
     for thread in threads:
@@ -86,9 +86,9 @@ def test_one_that_fails_takes_nothing_of_the_others_back(database: Database, tmp
     with sqlite3.connect(tmp_path / "radnode.db", isolation_level=None) as holder:
         holder.execute("BEGIN IMMEDIATE")
         threads = [add(group, "A", ends)]
-        wait_until(lambda: group._rounds._is_running and not waiting(group))
+        until(lambda: group._rounds._is_running and not waiting(group))
         threads += [add(group, name, ends) for name in "BAC"]
-        wait_until(lambda: waiting(group) == 3)
+        until(lambda: waiting(group) == 3)
         holder.execute("ROLLBACK")
     for thread in threads:
         thread.join(20)

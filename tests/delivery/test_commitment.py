@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from delivery.committing import (
 )
 from delivery.parcels import Scene
 from sqlalchemy import func, select
+from waiting import until
 
 from node.commitment.pledges import Pledges
 from node.commitment.questions import Questions
@@ -419,13 +420,6 @@ def test_two_destinations_that_are_one_peer_are_asked_about_once(scene: Scene, p
     pacs.report = all_committed
     assert asking.ask() == 4
     assert scene.states("PACS") == scene.states("sender:PACS") == {COMMITTED}
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 DYING = """

@@ -10,6 +10,7 @@ from pathlib import Path
 from dcmtk import free_port
 from delivery.parcels import Scene, peer, scp, silent_peer
 from pynetdicom import evt
+from waiting import PATIENCE_SECONDS
 
 from node.delivery.couriers import Couriers
 from node.demo.pacs import SmallPacs
@@ -19,7 +20,7 @@ from node.studies.overview import list_deliveries
 
 def until(couriers: Couriers, is_so: Callable[[], bool]) -> None:
     """Dispatch as the node does until something is so."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_so():
         assert time.monotonic() < deadline
         couriers.dispatch()

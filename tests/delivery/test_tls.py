@@ -17,6 +17,7 @@ from certificates import Certificate, issue, make_authority, needs_openssl
 from dcmtk import data_set_bytes, needs_dcmtk, store_scp
 from delivery.parcels import Scene
 from receiving import running
+from waiting import PATIENCE_SECONDS
 
 from node.delivery.destinations import echo_peers
 from node.delivery.scu import echo
@@ -30,7 +31,6 @@ from node.vocabulary import PeerAddress, PeerTls
 
 pytestmark = needs_openssl
 
-PATIENCE_SECONDS = 10.0
 
 
 @pytest.fixture(scope="module")

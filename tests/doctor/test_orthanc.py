@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from orthanc import (
     namespace,
     require_orthanc,
 )
+from waiting import until
 
 from node.database import Database
 from node.doctor.entry import orthanc_script, orthanc_settings
@@ -32,7 +32,6 @@ from node.doctor.made_up import PATIENT_ID, write_made_up_report
 from node.studies.overview import StudyLine, list_studies
 
 NODE = ("RADNODE", "127.0.0.1", 11112)
-PATIENCE_SECONDS = 60.0
 
 pytestmark = [needs_dcmtk, pytest.mark.timeout(180)]
 
@@ -100,13 +99,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
         site = Site(network, pacs, tmp_path)
         until(lambda: "node started" in (tmp_path / "node.log").read_text())
         yield site
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, f"not so after {PATIENCE_SECONDS} s"
-        time.sleep(0.2)
 
 
 def test_an_orthanc_told_as_the_doctor_says_works_in_both_directions(site: Site, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from builders import chest_dx, shaded_picture, write
 from click.testing import CliRunner
-from served import ServedNode, hanging_model, until
+from served import ServedNode, hanging_model
+from waiting import until
 
 from node.cli import main
 from node.demo.pacs import SmallPacs

@@ -25,6 +25,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 from served import wait_until_it_answers
+from waiting import until
 
 from node.catalog import Catalog, bundled_models
 from node.database import Database
@@ -35,7 +36,6 @@ from node.studies.overview import StudyDetail, describe_study, list_deliveries, 
 
 NODE_PORT = 11112
 ENDED = {"done", "unmatched", "attention", "held"}
-PATIENCE_SECONDS = 90
 RESULT_CLASSES = [
     SegmentationStorage,
     Comprehensive3DSRStorage,
@@ -73,13 +73,10 @@ class Journey:
 
     def wait_until_quiet(self) -> None:
         """Wait until every study has ended and Orthanc has nothing more to forward."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            states = {line.state for line in list_studies(self.database)}
-            if states <= ENDED and self.pacs.jobs_ended():
-                return
-            time.sleep(0.2)
-        raise AssertionError(f"still {states} after {PATIENCE_SECONDS} s; see {self.folder / 'node.log'}")
+        until(
+            lambda: {line.state for line in list_studies(self.database)} <= ENDED and self.pacs.jobs_ended(),
+            self.folder / "node.log",
+        )
 
     def returned(self, word: str) -> list[Dataset]:
         """Return what Orthanc holds of a study, as it gives it back."""
@@ -245,10 +242,9 @@ def test_every_result_says_that_it_is_not_for_diagnosis(journey: Journey) -> Non
 
 
 def test_orthanc_commits_to_every_result_and_reports_to_the_node(journey: Journey) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while {line.state for line in list_deliveries(journey.database)} != {"committed"}:
-        assert time.monotonic() < deadline, list(list_deliveries(journey.database))
-        time.sleep(0.2)
+    until(
+        lambda: {line.state for line in list_deliveries(journey.database)} == {"committed"}, journey.folder / "node.log"
+    )
     assert len(list_deliveries(journey.database)) == len(CHESTS) * len(RESULT_CLASSES)
     assert {journey.detail(word).study.state for word in CHESTS} == {"done"}
 

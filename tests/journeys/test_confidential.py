@@ -12,7 +12,8 @@ from builders import chest_dx, shaded_picture, write
 from certificates import Certificate, issue, make_authority, needs_openssl
 from dcmtk import free_port
 from pydicom.dataset import Dataset
-from served import ServedNode, until
+from served import ServedNode
+from waiting import until
 
 from node.delivery.scu import send_instances
 from node.demo.pacs import SmallPacs

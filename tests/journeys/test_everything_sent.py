@@ -16,8 +16,9 @@ from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 from receiving import ask
-from served import ENDED, ServedNode, until
+from served import ENDED, ServedNode
 from site_model import NAME, write_site_model
+from waiting import until
 
 from node.association.contexts import TRANSFER_SYNTAXES, supported_contexts
 from node.association.statuses import StoreStatus

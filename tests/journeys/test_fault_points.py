@@ -18,9 +18,9 @@ from faulty import (
     Story,
     assert_nothing_lost,
     recording_pacs,
-    wait,
     write_story,
 )
+from waiting import until
 
 from node.archive.journal import JournalSize
 from node.database import EventName
@@ -146,7 +146,7 @@ def test_a_node_that_dies_here_and_then_fails_here_loses_nothing(
     node.start(f"{point}:kill")
     with suppress(NodeGone):
         live(node, stories[0], point)
-    wait(lambda: not node.is_alive())
+    until(lambda: not node.is_alive())
     assert node.mark.exists()
     node.start(f"{point}:raise")
     for story in stories:
@@ -215,7 +215,7 @@ def test_a_node_that_hangs_here_answers_nothing_and_loses_nothing_when_it_is_kil
     node.start(f"{point}:hang:{3 if point == 'rows written' else 1}")
     sender = threading.Thread(target=live_until_killed, args=(node, story, point), daemon=True)
     sender.start()
-    wait(node.mark.exists)
+    until(node.mark.exists)
     time.sleep(0.5)
     acknowledged = len(story.acknowledged)
     node.kill()

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from builders import chest_dx, shaded_picture, write
 from pydicom.dataset import Dataset
-from served import SPARE, ServedNode, are_gone, failing_model, hanging_model, until
+from served import SPARE, ServedNode, are_gone, failing_model, hanging_model
+from waiting import until
 
 from node.demo.pacs import SmallPacs
 from node.demo.phantoms import draw_phantom

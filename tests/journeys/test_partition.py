@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from builders import chest_dx, shaded_picture, write
 from dcmtk import data_set_bytes, needs_dcmtk
-from faulty import RESULTS_OF_A_JOB, RULES, SETTINGS, FaultServer, FaultyNode, Pacs, wait
+from faulty import RESULTS_OF_A_JOB, RULES, SETTINGS, FaultServer, FaultyNode, Pacs
 from orthanc import Namespace
 from partition import HERE, THERE, Sites, sites
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
+from waiting import until
 
 from node.database import Database
 from node.studies.overview import list_studies
@@ -99,7 +100,7 @@ def hospital(network: Sites, server: FaultServer, tmp_path: Path) -> Iterator[Ho
     (node.folder / "routes.toml").write_text(RULES.replace('["PACS"]', '["NEAR", "FAR"]'))
     node.start()
     with store_scp(network.here, tmp_path / "NEAR"), store_scp(network.there, tmp_path / "FAR"):
-        wait(lambda: network.here.run("echoscu", "-aec", "RADNODE", HERE, node.port).returncode == 0)
+        until(lambda: network.here.run("echoscu", "-aec", "RADNODE", HERE, node.port).returncode == 0)
         yield Hospital(node, tmp_path)
         node.kill()
 
@@ -131,22 +132,22 @@ def test_what_a_cut_network_interrupts_goes_on_afterwards_and_keeps_nobody_else_
     node, log = hospital.node, hospital.node.folder / "node.log"
     network.slow_down(BITS_IN, BITS_OUT)
     with sending(network.there, node, inwards) as arriving:
-        wait(hospital.is_arriving, log)
+        until(hospital.is_arriving, log)
         assert sent(network.here, node, before)
-        wait(lambda: hospital.count("FAR") > 0, log)
+        until(lambda: hospital.count("FAR") > 0, log)
         network.cut(how)
         assert arriving.poll() is None
         assert hospital.count("FAR") < RESULTS_OF_A_JOB
         assert sent(network.here, node, during)
-        wait(lambda: hospital.count("NEAR") == 2 * RESULTS_OF_A_JOB, log)
+        until(lambda: hospital.count("NEAR") == 2 * RESULTS_OF_A_JOB, log)
         arriving.kill()  # somebody switches the modality off
-    wait(lambda: node.count_events("delivery delayed") > 0, log)
+    until(lambda: node.count_events("delivery delayed") > 0, log)
     assert hospital.states() == ["analysing"] * 2
     network.heal(how)
     network.hurry()
-    wait(lambda: sent(network.there, node, inwards), log)
-    wait(lambda: hospital.states() == ["done"] * 3, log)
-    wait(lambda: hospital.has_all("FAR") and hospital.has_all("NEAR"), log)
+    until(lambda: sent(network.there, node, inwards), log)
+    until(lambda: hospital.states() == ["done"] * 3, log)
+    until(lambda: hospital.has_all("FAR") and hospital.has_all("NEAR"), log)
     assert len(hospital.results()) == 3 * RESULTS_OF_A_JOB == node.count_events("delivery sent") / 2
     kept = sorted(dcmread(path).SOPInstanceUID for path in (node.data / "instances").rglob("*.dcm"))
     assert kept == sorted(dcmread(path).SOPInstanceUID for path in (before, during, inwards))

@@ -11,10 +11,11 @@ from statistics import median, quantiles
 
 import pytest
 from pydicom.dataset import Dataset
-from served import SPARE, ServedNode, until
+from served import SPARE, ServedNode
 from site_model import NAME, write_site_model
 from sqlalchemy import func, select
 from volumes import mr_study
+from waiting import until
 
 from node.database import Database, Event, Study
 from node.demo.pacs import SmallPacs

@@ -9,7 +9,8 @@ from builders import chest_dx, write
 from dcmtk import free_port
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from served import ServedNode, until
+from served import ServedNode
+from waiting import until
 
 from node.database import Database
 from node.delivery.scu import Fate, classify, send_instances

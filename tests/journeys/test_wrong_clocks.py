@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from builders import chest_dx, write
 from pydicom.dataset import Dataset
-from served import ServedNode, are_gone, hanging_model, until
+from served import ServedNode, are_gone, hanging_model
 from sqlalchemy import select
+from waiting import until
 from wall_clock import WallClock, needs_faketime
 
 from node.database import Database, Delivery, Event
