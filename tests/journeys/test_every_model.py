@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -43,6 +43,8 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
+
+Analysed = Callable[[str, str], Analysis]
 
 # Which model answers which study; the head is a test subject whom no network was trained on.
 ANSWERS = {
@@ -153,12 +155,18 @@ def journey(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield done
 
 
-def analysed(journey: Exchange, word: str, model: str) -> Analysis:
-    """Return what the model says of the very instances of its job."""
-    (job,) = [job for job in journey.detail(word).jobs if job.model == model]
-    kept = [dataset for dataset in map(dcmread, journey.sent[word]) if dataset.SOPInstanceUID in job.inputs]
-    (role,) = catalog()[model].card.input
-    return analyse({role: kept}, catalog()[model], network(model).predict)
+@pytest.fixture(scope="module")
+def analysed(journey: Exchange) -> Analysed:
+    """Say once for each study and model what the model says of the very instances of its job."""
+
+    @cache
+    def analysed(word: str, model: str) -> Analysis:
+        (job,) = [job for job in journey.detail(word).jobs if job.model == model]
+        kept = [dataset for dataset in map(dcmread, journey.sent[word]) if dataset.SOPInstanceUID in job.inputs]
+        (role,) = catalog()[model].card.input
+        return analyse({role: kept}, catalog()[model], network(model).predict)
+
+    return analysed
 
 
 def only(datasets: list[Dataset], sop_class: str, title: str = "") -> Dataset:
@@ -168,12 +176,12 @@ def only(datasets: list[Dataset], sop_class: str, title: str = "") -> Dataset:
 
 
 @pytest.mark.parametrize(("word", "model"), [(word, model) for word, models in ANSWERS.items() for model in models])
-def test_a_model_answers_with_a_report_in_words(journey: Exchange, word: str, model: str) -> None:
+def test_a_model_answers_with_a_report_in_words(journey: Exchange, word: str, model: str, analysed: Analysed) -> None:
     (job,) = [job for job in journey.detail(word).jobs if job.model == model]
     assert job.state == "done", job.reason
     sentences = "\n".join(read_sentences(only(results(journey, word, model), EnhancedSRStorage)))
     assert "not for diagnosis" in sentences
-    for remark in analysed(journey, word, model).remarks:
+    for remark in analysed(word, model).remarks:
         assert remark in sentences
 
 
@@ -184,8 +192,8 @@ def test_a_head_that_is_no_t1_is_refused_by_the_gate(journey: Exchange) -> None:
 
 
 @pytest.mark.parametrize(("word", "model"), [("head", "brain_mr_tissue"), ("chest", "chest_ct_nodule")])
-def test_the_masks_in_the_pacs_are_the_networks(journey: Exchange, word: str, model: str) -> None:
-    analysis = analysed(journey, word, model)
+def test_the_masks_in_the_pacs_are_the_networks(journey: Exchange, word: str, model: str, analysed: Analysed) -> None:
+    analysis = analysed(word, model)
     findings = analysis.description.findings
     assert findings
     segmentation = only(results(journey, word, model), SegmentationStorage)
@@ -204,8 +212,10 @@ def test_the_masks_in_the_pacs_are_the_networks(journey: Exchange, word: str, mo
         ("eye", "retina_opt_disease"),
     ],
 )
-def test_the_conclusions_in_the_pacs_are_the_networks(journey: Exchange, word: str, model: str) -> None:
-    (expected,) = analysed(journey, word, model).description.conclusions
+def test_the_conclusions_in_the_pacs_are_the_networks(
+    journey: Exchange, word: str, model: str, analysed: Analysed
+) -> None:
+    (expected,) = analysed(word, model).description.conclusions
     report = only(results(journey, word, model), Comprehensive3DSRStorage, "Conclusions")
     (found,) = read_conclusions(report)
     assert found.label == expected.label
@@ -222,15 +232,15 @@ def test_the_eye_is_named_with_its_side(journey: Exchange) -> None:
     assert [found.side for found in read_conclusions(report)] == ["Left"]
 
 
-def test_the_error_map_in_the_pacs_is_the_networks(journey: Exchange) -> None:
-    analysis = analysed(journey, "head", "brain_mr_autoencoder")
+def test_the_error_map_in_the_pacs_is_the_networks(journey: Exchange, analysed: Analysed) -> None:
+    analysis = analysed("head", "brain_mr_autoencoder")
     (expected,) = analysis.description.maps
     result = only(results(journey, "head", "brain_mr_autoencoder"), ParametricMapStorage)
     np.testing.assert_array_equal(read_map(result, analysis.image.sources), expected.values)
 
 
-def test_the_finer_series_in_the_pacs_is_the_networks(journey: Exchange) -> None:
-    analysis = analysed(journey, "thick head", "brain_mr_superres")
+def test_the_finer_series_in_the_pacs_is_the_networks(journey: Exchange, analysed: Analysed) -> None:
+    analysis = analysed("thick head", "brain_mr_superres")
     (expected,) = analysis.description.refinements
     finer = [d for d in results(journey, "thick head", "brain_mr_superres") if d.SOPClassUID == MRImageStorage]
     assert len(finer) == 4 * len(journey.sent["thick head"])
@@ -246,11 +256,9 @@ def test_the_finer_series_in_the_pacs_is_the_networks(journey: Exchange) -> None
 def test_the_validators_accept_every_result(journey: Exchange, shared: Path, tmp_path: Path) -> None:
     """Only the results are ours; of the finer series the first instances stand for the rest."""
     for word, models in ANSWERS.items():
-        everything = tmp_path / word.replace(" ", "_")
-        everything.mkdir()
         for number, path in enumerate(journey.sent[word]):
-            shutil.copyfile(path, everything / f"source-{number:04}.dcm")
+            shutil.copyfile(path, tmp_path / f"source-{word}-{number:04}.dcm")
         for model in models:
             for number, dataset in enumerate(results(journey, word, model)[:12]):
-                dataset.save_as(everything / f"result-{model}-{number}.dcm")
-        assert faults_of_results(shared, everything) == [], word
+                dataset.save_as(tmp_path / f"result-{word}-{model}-{number}.dcm")
+    assert faults_of_results(shared, tmp_path) == []

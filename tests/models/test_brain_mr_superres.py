@@ -201,15 +201,19 @@ def test_examples_depend_on_the_seed_only() -> None:
     assert not np.array_equal(first[1], other[1])
 
 
-def test_training_writes_weights_that_the_node_can_load(shared: Path, tmp_path: Path) -> None:
+def test_training_writes_weights_that_the_node_can_load(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = tmp_path / "data"
     (data / "t1").mkdir(parents=True)
     source = shared / "data" / "brain_t1_ixi" / "t1"
     for name in ("IXI012-HH-1211", "IXI013-HH-1212"):
         (data / "t1" / f"{name}.nii.gz").symlink_to(source / f"{name}_t1_2mm.nii.gz")
     (data / "subjects.csv").write_text("subject,split\nIXI012-HH-1211,train\nIXI013-HH-1212,val\n")
-    train = load_part(MODEL.folder, "train").train
-    weights = train(data, tmp_path / "run", TrainingOptions(epochs=1, variant="tutorial"))
+    part = load_part(MODEL.folder, "train")
+    monkeypatch.setattr(part, "REPEATS", part.BATCH_SIZE)  # one step, as the tutorial's network is a slow one
+    monkeypatch.setattr(part, "VALIDATION_PAIRS", 1)
+    weights = part.train(data, tmp_path / "run", TrainingOptions(epochs=1, variant="tutorial"))
     ARCHITECTURE.VARIANTS["tutorial"]().load_weights(weights)
 
 
