@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 EXTRA ?= cpu
-JOBS ?= 2
+JOBS ?= 3
 UV_VERSION := 0.13.8
 UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
