@@ -18,7 +18,9 @@ def pack_bits(masks: Iterable[Mask]) -> bytes:
     packed = bytearray()
     begun = np.empty(0, dtype=bool)
     for mask in masks:
-        pixels = np.concatenate((begun, mask.reshape(-1)))
+        pixels = mask.reshape(-1)
+        if begun.size:
+            pixels = np.concatenate((begun, pixels))
         whole = len(pixels) // 8 * 8
         packed += np.packbits(pixels[:whole], bitorder="little").tobytes()
         begun = pixels[whole:]

@@ -14,7 +14,7 @@ from pydicom.sr.coding import Code
 
 from node.results.contour import Polygon
 from node.results.group import algorithm, measured, measurement_report, outlined, probability, qualify
-from node.results.header import encoding_source
+from node.results.header import encoding_evidence
 from node.results.request import ResultKind, ResultRequest
 from node.results.uids import result_uid
 from node.vocabulary import ClassProbability, Conclusion
@@ -66,7 +66,7 @@ def encode_frame_report(request: ResultRequest) -> Dataset:
 
 
 def _evidence(request: ResultRequest) -> list[Dataset]:
-    return [encoding_source(source) for source in request.evidence]
+    return encoding_evidence(request)
 
 
 def _identification(request: ResultRequest, number: int, conclusion: Conclusion) -> dict[str, Any]:

@@ -44,30 +44,47 @@ def place_groups(part: Slice, step_mm: float) -> Dataset:
     return shared
 
 
-def frame_groups(part: Slice, dimensions: Sequence[int], derivation: Code) -> Dataset:
-    """Return the groups of one frame on a slice: its dimension indices, its place, and the slice it shows."""
-    content, position, derived, groups = Dataset(), Dataset(), Dataset(), Dataset()
+def slice_groups(parts: Sequence[Slice], derivation: Code) -> list[Dataset]:
+    """Return for each slice the groups of all frames that show it: its place, and its instance as the source.
+
+    Frames share them, and the codes in them are one item, for what pydicom makes once is the cost of a large result.
+    """
+    derived_by = hd.sr.CodedConcept.from_code(derivation)
+    every = []
+    for part, source in zip(parts, source_images(parts), strict=True):
+        position, derived, groups = Dataset(), Dataset(), Dataset()
+        position.ImagePositionPatient = decimals(part.header.ImagePositionPatient)
+        source.SpatialLocationsPreserved = "YES"
+        derived.SourceImageSequence = [source]
+        derived.DerivationCodeSequence = [derived_by]
+        groups.PlanePositionSequence = [position]
+        groups.DerivationImageSequence = [derived]
+        every.append(groups)
+    return every
+
+
+def frame_groups(on_slice: Dataset, dimensions: Sequence[int]) -> Dataset:
+    """Return the groups of one frame: its dimension indices, and those of the slice it shows."""
+    content, groups = Dataset(), Dataset()
     content.DimensionIndexValues = list(dimensions)
-    position.ImagePositionPatient = decimals(part.header.ImagePositionPatient)
-    source = source_image(part)
-    source.SpatialLocationsPreserved = "YES"
-    derived.SourceImageSequence = [source]
-    derived.DerivationCodeSequence = [hd.sr.CodedConcept.from_code(derivation)]
     groups.FrameContentSequence = [content]
-    groups.PlanePositionSequence = [position]
-    groups.DerivationImageSequence = [derived]
+    groups.update(on_slice)
     return groups
 
 
-def source_image(part: Slice) -> Dataset:
-    """Return the item that names an instance, and which frame of it, as what a result was made from."""
-    source = Dataset()
-    source.ReferencedSOPClassUID = part.dataset.SOPClassUID
-    source.ReferencedSOPInstanceUID = part.source.sop_instance_uid
-    if part.source.frame_number is not None:
-        source.ReferencedFrameNumber = part.source.frame_number
-    source.PurposeOfReferenceCodeSequence = [hd.sr.CodedConcept.from_code(PURPOSE)]
-    return source
+def source_images(parts: Sequence[Slice]) -> list[Dataset]:
+    """Return the items that name instances, and which frame of each, as what a result was made from."""
+    purpose = hd.sr.CodedConcept.from_code(PURPOSE)
+    sources = []
+    for part in parts:
+        source = Dataset()
+        source.ReferencedSOPClassUID = part.dataset.SOPClassUID
+        source.ReferencedSOPInstanceUID = part.source.sop_instance_uid
+        if part.source.frame_number is not None:
+            source.ReferencedFrameNumber = part.source.frame_number
+        source.PurposeOfReferenceCodeSequence = [purpose]
+        sources.append(source)
+    return sources
 
 
 def referenced_series(sources: Sequence[Dataset]) -> list[Dataset]:

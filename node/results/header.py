@@ -103,9 +103,7 @@ def encoding_source(source: Dataset) -> Dataset:
     highdicom demands attributes that real instances lack and refuses values that they have. Identity
     is therefore left empty here, and `state_origin` copies it into the finished object.
     """
-    reference = Dataset()
-    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        setattr(reference, keyword, source[keyword].value)
+    reference = _named(source)
     reference.Rows, reference.Columns = source.Rows, source.Columns
     reference.Modality = source.get("Modality") or "OT"
     for keyword in IDENTITY_KEYWORDS:
@@ -114,6 +112,19 @@ def encoding_source(source: Dataset) -> Dataset:
     copy_valid(source, reference, (*EQUIPMENT_KEYWORDS, *LOSSY_KEYWORDS))
     _state_lossy_transfer_syntax(source, reference)
     return reference
+
+
+def encoding_evidence(request: ResultRequest) -> list[Dataset]:
+    """Return what highdicom needs to know of the sources of a report: of all but the first, their UIDs."""
+    first, *others = request.evidence
+    return [encoding_source(first), *map(_named, others)]
+
+
+def _named(source: Dataset) -> Dataset:
+    named = Dataset()
+    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        setattr(named, keyword, source[keyword].value)
+    return named
 
 
 def creation_arguments(request: ResultRequest, kind: ResultKind, number: int = 0) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydicom.sr.codedict import codes
 
 from node.results.contour import outer_contours
 from node.results.group import algorithm, measured, measurement_report, outlined
-from node.results.header import encoding_source
+from node.results.header import encoding_evidence, encoding_source
 from node.results.request import ResultKind, ResultRequest
 from node.results.segment import tracking_uid
 from node.vocabulary import Finding
@@ -59,7 +59,7 @@ def encode_volume_report(request: ResultRequest, segmentation: Dataset) -> Datas
         )
         for number, finding in enumerate(request.findings, start=1)
     ]
-    evidence = [encoding_source(source) for source in request.evidence]
+    evidence = encoding_evidence(request)
     return measurement_report(request, ResultKind.MEASUREMENT_REPORT, groups, [*evidence, segmentation])
 
 

@@ -10,7 +10,14 @@ from pydicom.tag import Tag
 
 from node.errors import FindingRefused
 from node.results.coding_schemes import name_private_schemes
-from node.results.frame_groups import frame_groups, pin_dimensions, place_groups, referenced_series, stand_in
+from node.results.frame_groups import (
+    frame_groups,
+    pin_dimensions,
+    place_groups,
+    referenced_series,
+    slice_groups,
+    stand_in,
+)
 from node.results.header import copy_valid, creation_arguments, fit, state_body_part, state_origin
 from node.results.planes import source_slices
 from node.results.request import ResultKind, ResultRequest
@@ -38,7 +45,8 @@ def encode_parametric_map(request: ResultRequest, number: int) -> hd.pm.Parametr
     assert [item.DimensionIndexPointer for item in made.DimensionIndexSequence] == [Tag("ImagePositionPatient")]
     made.SharedFunctionalGroupsSequence[0].update(place_groups(slices[0], request.grid.spacing_mm[0]))
     made.PerFrameFunctionalGroupsSequence = [
-        frame_groups(part, (place,), codes.DCM.ArtificialIntelligence) for place, part in enumerate(slices, start=1)
+        frame_groups(on_slice, (place,))
+        for place, on_slice in enumerate(slice_groups(slices, codes.DCM.ArtificialIntelligence), start=1)
     ]
     made.NumberOfFrames, made.Rows, made.Columns = value_map.values.shape
     made.FloatPixelData = np.ascontiguousarray(value_map.values, dtype="<f4").tobytes()

@@ -13,7 +13,14 @@ from pydicom.tag import Tag
 
 from node.imaging.slices import Slice
 from node.results.bit_frames import pack_bits
-from node.results.frame_groups import frame_groups, pin_dimensions, place_groups, referenced_series, stand_in
+from node.results.frame_groups import (
+    frame_groups,
+    pin_dimensions,
+    place_groups,
+    referenced_series,
+    slice_groups,
+    stand_in,
+)
 from node.results.header import copy_valid, state_origin
 from node.results.planes import source_slices
 from node.results.request import ResultRequest
@@ -60,24 +67,40 @@ def encode_volume_segmentation(request: ResultRequest) -> hd.seg.Segmentation:
 def _frame_groups(frames: Sequence[_Frame], slices: Sequence[Slice]) -> Iterator[Dataset]:
     seen = sorted({frame.number for frame in frames})
     rank = {number: index for index, number in enumerate(seen, start=1)}
+    shown = slice_groups([slices[number] for number in seen], codes.cid7203.SegmentationImageDerivation)
+    outlined = {segment: _segment_group(segment) for segment in {frame.segment for frame in frames}}
     for frame in frames:
-        dimensions = (frame.segment, rank[frame.number])
-        groups = frame_groups(slices[frame.number], dimensions, codes.cid7203.SegmentationImageDerivation)
-        segment = Dataset()
-        segment.ReferencedSegmentNumber = frame.segment
-        groups.SegmentIdentificationSequence = [segment]
+        place = rank[frame.number]
+        groups = frame_groups(shown[place - 1], (frame.segment, place))
+        groups.update(outlined[frame.segment])
         yield groups
+
+
+def _segment_group(number: int) -> Dataset:
+    """Return the group of every frame of a segment."""
+    segment, group = Dataset(), Dataset()
+    segment.ReferencedSegmentNumber = number
+    group.SegmentIdentificationSequence = [segment]
+    return group
 
 
 def _state_pixels(segmentation: Dataset, request: ResultRequest, frames: Sequence[_Frame]) -> None:
     masks = [finding.mask for finding in request.findings]
     _, segmentation.Rows, segmentation.Columns = request.mask_shape
     segmentation.NumberOfFrames = len(frames)
-    segmentation.SegmentsOverlap = "YES" if _do_overlap(masks) else "NO"
+    segmentation.SegmentsOverlap = "YES" if _do_overlap(masks, frames) else "NO"
     segmentation.PixelData = pack_bits(masks[frame.segment - 1][frame.number] for frame in frames)
 
 
-def _do_overlap(masks: Sequence[Mask]) -> bool:
+def _do_overlap(masks: Sequence[Mask], frames: Sequence[_Frame]) -> bool:
+    """Tell whether any pixel is in two segments; only slices with frames of several are looked at."""
+    on_slice: dict[int, list[Mask]] = {}
+    for frame in frames:
+        on_slice.setdefault(frame.number, []).append(masks[frame.segment - 1][frame.number])
+    return any(_share_a_pixel(found) for found in on_slice.values())
+
+
+def _share_a_pixel(masks: Sequence[Mask]) -> bool:
     covered = masks[0].copy()
     for mask in masks[1:]:
         if (covered & mask).any():
