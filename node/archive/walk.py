@@ -227,9 +227,10 @@ class _Walk:
         is_open, is_un, kind = element.length == UNDEFINED, False, _Kind.ITEMS
         if is_open:
             is_un = element.vr == b"UN"
-            if element.tag == _PIXEL_DATA or element.vr in _FRAGMENTED_VRS:
+            is_pixels = element.tag == _PIXEL_DATA
+            if element.vr in _FRAGMENTED_VRS or (is_pixels and element.vr is None):
                 kind = _Kind.FRAGMENTS
-            elif element.vr not in (None, b"SQ", b"UN"):
+            elif is_pixels or element.vr not in (None, b"SQ", b"UN"):
                 name = _name(element.tag)
                 raise self._malformed(f"{name} has an undefined length, which its VR does not allow")
         end = frame.end if is_open else element.value_at + element.length

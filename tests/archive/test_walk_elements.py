@@ -64,7 +64,14 @@ def test_a_vr_that_must_state_its_length_is_refused_without(vr: str) -> None:
         walk_dataset(element(PRIVATE, vr, SEQUENCE_END, length=UNDEFINED), SYNTAXES["<"])
 
 
-@pytest.mark.parametrize(("tag", "vr"), [(PRIVATE, "OB"), (PRIVATE, "OW"), (PIXEL_DATA, "UN"), (PIXEL_DATA, "OB")])
+@pytest.mark.parametrize("vr", ["SQ", *(vr for vr in LONG if vr not in {"OB", "OW"})])
+def test_pixel_data_of_another_vr_must_state_its_length(vr: str) -> None:
+    """pydicom would read it as a sequence, and fail, or hand on something that is none."""
+    with pytest.raises(MalformedInstance, match=r"\(7FE0,0010\) has an undefined length, which its VR does not allow"):
+        walk_dataset(element(PIXEL_DATA, vr, item(b"") + SEQUENCE_END, length=UNDEFINED), SYNTAXES["<"])
+
+
+@pytest.mark.parametrize(("tag", "vr"), [(PRIVATE, "OB"), (PRIVATE, "OW"), (PIXEL_DATA, "OW"), (PIXEL_DATA, "OB")])
 def test_fragments_are_stepped_over_and_not_looked_into(tag: tuple[int, int], vr: str) -> None:
     fragments = item(b"") + item(b"no elements.")
     encoded = element(tag, vr, fragments + SEQUENCE_END, length=UNDEFINED)
