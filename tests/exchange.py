@@ -85,7 +85,7 @@ def exchange(folder: Path, sent: Mapping[str, list[Path]], site: Site, patience_
 def faults_of_results(shared: Path, folder: Path) -> list[str]:
     """Return what the validators call an error in the files of a folder whose names begin with "result"."""
     command = [sys.executable, str(shared / "tools" / "check_objects"), str(folder), "--all"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400)
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=800)
     assert "not run: none" in answer.stdout, answer.stdout[-2000:] + answer.stderr[-2000:]
     return [line for line in answer.stdout.splitlines() if "\tERROR\t" in line and line.startswith("result")]
 

@@ -66,7 +66,7 @@ def test_a_vr_that_must_state_its_length_is_refused_without(vr: str) -> None:
 
 @pytest.mark.parametrize("vr", ["SQ", *(vr for vr in LONG if vr not in {"OB", "OW"})])
 def test_pixel_data_of_another_vr_must_state_its_length(vr: str) -> None:
-    """pydicom would read it as a sequence, and fail, or hand on something that is none."""
+    """As a sequence pydicom would read it, and fail, or hand on something that is none."""
     with pytest.raises(MalformedInstance, match=r"\(7FE0,0010\) has an undefined length, which its VR does not allow"):
         walk_dataset(element(PIXEL_DATA, vr, item(b"") + SEQUENCE_END, length=UNDEFINED), SYNTAXES["<"])
 

@@ -42,14 +42,14 @@ def send_until_kept(node: Node, calling: bytes, uid: str) -> None:
         threading.Event().wait(0.2)
 
 
-@pytest.mark.parametrize("peers", [200, pytest.param(500, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("peers", [200, pytest.param(500, marks=pytest.mark.long)])
 def test_peers_that_come_at_once_are_all_served(tmp_path: Path, peers: int) -> None:
     with running(tmp_path) as node:
         together(peers, lambda number: send_until_kept(node, b"PEER%d" % (number % 8), f"1.2.{10 + number}0"))
         assert set(node.instances) == {f"1.2.{10 + number}0" for number in range(peers)}
 
 
-@pytest.mark.parametrize("senders", [8, pytest.param(64, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("senders", [8, pytest.param(64, marks=pytest.mark.long)])
 def test_senders_that_send_five_times_each_lose_nothing(tmp_path: Path, senders: int) -> None:
     def send_five(number: int) -> None:
         for study in range(5):

@@ -57,7 +57,7 @@ def send_pixels(port: int, uid: bytes, pixel_bytes: int) -> int:
         return status
 
 
-@pytest.mark.parametrize("pixel_mib", [256, pytest.param(2048, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("pixel_mib", [256, pytest.param(2048, marks=pytest.mark.long)])
 def test_memory_does_not_grow_with_the_size_of_an_instance(tmp_path: Path, pixel_mib: int) -> None:
     with served(tmp_path) as (process_id, port):
         assert send_pixels(port, b"1.44", MIB) == 0x0000

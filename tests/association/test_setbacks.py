@@ -69,7 +69,6 @@ def try_to_send(node: Node, paths: list[Path]) -> list[StoreAnswer]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 def test_a_database_held_for_a_minute_refuses_for_now_and_recovers(tmp_path: Path) -> None:
     (path,) = chests(tmp_path / "sent", 1)
     with running(tmp_path, busy_seconds=PATIENCE_SECONDS) as node:

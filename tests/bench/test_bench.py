@@ -26,7 +26,7 @@ from node.demo.pacs import SmallPacs
 from node.errors import BenchFailed
 from node.vocabulary import PeerAddress
 
-REPORT_SECONDS = 600
+REPORT_SECONDS = 800
 BURN = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
 
 
@@ -48,7 +48,6 @@ def results_of(report: dict[str, Any], name: str) -> list[list[dict[str, Any]]]:
 
 
 @needs_dcmtk
-@pytest.mark.timeout(REPORT_SECONDS)  # all of them run when the first test asks for the report
 def test_every_benchmark_compares_the_node_with_its_peers(report: dict[str, Any]) -> None:
     names = [outcome["name"] for outcome in report["outcomes"]]
     assert names == ["receive", "send", "volume", "encode", "infer", "journey"]

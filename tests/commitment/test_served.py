@@ -23,8 +23,6 @@ from node.demo.pacs import SmallPacs
 from node.faults import FAULT_VARIABLE, MARK_VARIABLE
 from node.vocabulary import CommitmentReport, InstanceReference, PeerAddress
 
-pytestmark = pytest.mark.timeout(240)
-
 UNKNOWN = InstanceReference("1.2", "1.2.3")
 SETTINGS = "[delivery]\nfirst_retry_seconds = 0.3\nlongest_retry_seconds = 1.0\ntimeout_seconds = 5.0\n"
 HTTP = f"http://127.0.0.1:{HTTP_PORT}"

@@ -16,8 +16,6 @@ from sqlalchemy import update
 from node.database import Delivery
 from node.studies.overview import list_deliveries
 
-pytestmark = pytest.mark.timeout(240)
-
 ASKING = """
 import random, sys, time
 from pathlib import Path

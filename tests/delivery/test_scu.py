@@ -258,7 +258,6 @@ def test_no_response_is_lost_when_the_association_thread_is_late() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 def test_no_response_is_lost_in_thousands_of_small_sends(small: Path) -> None:
     with scp() as peer:
         answers = send(peer, *[small] * 5000)

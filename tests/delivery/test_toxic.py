@@ -16,7 +16,7 @@ from node.delivery.outbox import Outbox
 from node.states import DeliveryState
 from node.studies.overview import list_deliveries
 
-pytestmark = [needs_dcmtk, pytest.mark.timeout(180)]
+pytestmark = needs_dcmtk
 
 WAITING, SENT = DeliveryState.RETRYING, DeliveryState.SENT
 # In the A-ASSOCIATE PDUs, in the first command, in its data set, and in the middle of them all.

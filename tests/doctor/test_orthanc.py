@@ -33,7 +33,7 @@ from node.studies.overview import StudyLine, list_studies
 
 NODE = ("RADNODE", "127.0.0.1", 11112)
 
-pytestmark = [needs_dcmtk, pytest.mark.timeout(180)]
+pytestmark = needs_dcmtk
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from builders import chest_dx, shaded_picture, write
 from click.testing import CliRunner
 from served import ServedNode, hanging_model
@@ -14,7 +13,6 @@ from node.cli import main
 from node.demo.pacs import SmallPacs
 
 
-@pytest.mark.timeout(240)
 def test_a_job_that_hangs_is_cancelled_and_its_worker_works_again(tmp_path: Path) -> None:
     model = hanging_model(tmp_path)
     settings = f'[node]\nmodels = ["{model.parent}"]\n[workers]\nlease_seconds = 1.5\n'

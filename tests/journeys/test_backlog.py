@@ -7,7 +7,6 @@ import sqlite3
 import time
 from pathlib import Path
 
-import pytest
 from faulty import FaultServer, FaultyNode, Pacs
 
 from node.archive import Archive
@@ -54,7 +53,6 @@ def rows_of(number: int, path: str, sha256: str) -> dict[str, dict[str, object]]
     return {"studies": study, "series": series | {"description": ""}, "instances": instance, "jobs": job}
 
 
-@pytest.mark.timeout(300)
 def test_a_node_with_ten_thousand_unfinished_studies_listens_within_ten_seconds(tmp_path: Path) -> None:
     server = FaultServer()
     node = FaultyNode(server, tmp_path, Pacs(port=1))

@@ -20,8 +20,6 @@ from node.demo.pacs import SmallPacs
 from node.demo.phantoms import draw_phantom
 from node.vocabulary import PeerAddress
 
-pytestmark = pytest.mark.timeout(240)
-
 TOKENS = ("ZQTOKENNAME", "ZQTOKENID", "19010203")
 
 

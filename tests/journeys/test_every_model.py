@@ -40,7 +40,6 @@ from node.training.subjects import read_subjects
 PATIENCE_SECONDS = 400
 
 pytestmark = [
-    pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
 

@@ -29,7 +29,6 @@ from node.studies.overview import StudyDetail, describe_study, list_studies
 from node.vocabulary import PeerAddress
 
 pytestmark = [
-    pytest.mark.timeout(400),
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning:pydicom"),
 ]

@@ -26,8 +26,6 @@ from node.archive.journal import JournalSize
 from node.database import EventName
 from node.faults import FaultPoint
 
-pytestmark = pytest.mark.timeout(240)
-
 # What a person does is done by a process of its own, and tried below.
 BY_A_PERSON = {
     EventName.STUDY_COMPLETION_ASKED: "complete",

@@ -20,8 +20,6 @@ from waiting import until
 from node.demo.pacs import SmallPacs
 from node.demo.phantoms import draw_phantom
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture
 def pacs(tmp_path: Path) -> Iterator[SmallPacs]:

@@ -22,7 +22,7 @@ from waiting import until
 from node.database import Database
 from node.studies.overview import list_studies
 
-pytestmark = [needs_dcmtk, pytest.mark.timeout(180)]
+pytestmark = needs_dcmtk
 
 # An instance on its way in takes half a minute, the results of one study on their way out three seconds.
 BITS_IN, BITS_OUT = 400_000, 40_000

@@ -37,7 +37,6 @@ from node.vocabulary import PeerAddress
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("strace") is None, reason="needs the package strace"),
-    pytest.mark.timeout(300),
 ]
 
 STORE, STORE_ANSWER = 0x0001, 0x8001

@@ -70,7 +70,6 @@ def survive(node: FaultyNode, folder: Path, kills: int, seed: int) -> list[Story
     return stories
 
 
-@pytest.mark.timeout(600)
 def test_a_node_killed_fifty_times_loses_nothing(node: FaultyNode, tmp_path: Path) -> None:
     survive(node, tmp_path / "sent", kills=50, seed=20261120)
 

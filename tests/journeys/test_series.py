@@ -23,7 +23,6 @@ from node.results.read_back import read_sentences, read_volume_segments
 PATIENCE_SECONDS = 240
 
 pytestmark = [
-    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
 

@@ -19,8 +19,6 @@ from node.demo.phantoms import draw_phantom
 from node.studies.overview import list_deliveries
 from node.vocabulary import PeerAddress
 
-pytestmark = pytest.mark.timeout(240)
-
 
 @pytest.fixture(scope="module")
 def chests() -> list[Dataset]:

@@ -25,7 +25,7 @@ from node.demo.pacs import SmallPacs
 from node.demo.phantoms import draw_phantom
 from node.studies.overview import StudyDetail
 
-pytestmark = [needs_faketime, pytest.mark.timeout(300)]
+pytestmark = needs_faketime
 
 TEN_YEARS = timedelta(days=3652)
 RESULTS_OF_A_STUDY = 5

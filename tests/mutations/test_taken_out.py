@@ -100,7 +100,6 @@ def test_the_table_of_what_can_go_wrong_is_that_of_the_lists() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("mutation", mutations(), ids=lambda mutation: mutation.behaviour)
 def test_a_behaviour_that_is_taken_out_is_missed(mutation: Mutation, spoiled: Path, tmp_path: Path) -> None:
     paths = os.pathsep.join([str(spoiled), os.environ.get("PYTHONPATH", "")])

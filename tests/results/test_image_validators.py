@@ -16,8 +16,6 @@ from volumes import enhanced
 from node.results.encode import encode_results
 from node.results.request import ResultKind, ResultRequest
 
-pytestmark = pytest.mark.timeout(300)
-
 VALIDATOR_IS_MISSING = 3
 
 

@@ -38,7 +38,6 @@ def show(made: ResultRequest, folder: Path, shared: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("make", [two_lungs, unsided_lungs])
 def test_results_of_a_radiograph_are_drawn(shared: Path, tmp_path: Path, make: Callable[[Path], ResultRequest]) -> None:
     made = make(shared)
@@ -48,7 +47,6 @@ def test_results_of_a_radiograph_are_drawn(shared: Path, tmp_path: Path, make: C
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["ct", "oblique_mr"])
 def test_results_of_a_volume_are_drawn(shared: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "study"
@@ -56,7 +54,6 @@ def test_results_of_a_volume_are_drawn(shared: Path, tmp_path: Path, name: str) 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("make", [on_series, on_opt])
 def test_conclusions_are_drawn(shared: Path, tmp_path: Path, make: Callable[[], ResultRequest]) -> None:
     made = make()

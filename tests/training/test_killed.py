@@ -17,8 +17,6 @@ from weights import read_weights
 
 from node.training.epoch_log import read_log
 
-pytestmark = pytest.mark.timeout(400)
-
 STRIDE = 9
 
 
