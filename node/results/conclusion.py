@@ -44,7 +44,7 @@ def encode_conclusion_report(request: ResultRequest) -> Dataset:
         )
         for number, conclusion in enumerate(request.conclusions, start=1)
     ]
-    return measurement_report(request, ResultKind.CONCLUSION_REPORT, groups, _evidence(request))
+    return measurement_report(request, ResultKind.CONCLUSION_REPORT, groups, encoding_evidence(request))
 
 
 def encode_frame_report(request: ResultRequest) -> Dataset:
@@ -62,11 +62,7 @@ def encode_frame_report(request: ResultRequest) -> Dataset:
         )
         for number, conclusion in enumerate(request.conclusions, start=1)
     ]
-    return measurement_report(request, ResultKind.FRAME_REPORT, groups, _evidence(request))
-
-
-def _evidence(request: ResultRequest) -> list[Dataset]:
-    return encoding_evidence(request)
+    return measurement_report(request, ResultKind.FRAME_REPORT, groups, encoding_evidence(request))
 
 
 def _identification(request: ResultRequest, number: int, conclusion: Conclusion) -> dict[str, Any]:

@@ -67,11 +67,11 @@ def encode_volume_segmentation(request: ResultRequest) -> hd.seg.Segmentation:
 def _frame_groups(frames: Sequence[_Frame], slices: Sequence[Slice]) -> Iterator[Dataset]:
     seen = sorted({frame.number for frame in frames})
     rank = {number: index for index, number in enumerate(seen, start=1)}
-    shown = slice_groups([slices[number] for number in seen], codes.cid7203.SegmentationImageDerivation)
+    groups_of_slices = slice_groups([slices[number] for number in seen], codes.cid7203.SegmentationImageDerivation)
+    shown = dict(zip(seen, groups_of_slices, strict=True))
     outlined = {segment: _segment_group(segment) for segment in {frame.segment for frame in frames}}
     for frame in frames:
-        place = rank[frame.number]
-        groups = frame_groups(shown[place - 1], (frame.segment, place))
+        groups = frame_groups(shown[frame.number], (frame.segment, rank[frame.number]))
         groups.update(outlined[frame.segment])
         yield groups
 
@@ -97,7 +97,7 @@ def _do_overlap(masks: Sequence[Mask], frames: Sequence[_Frame]) -> bool:
     on_slice: dict[int, list[Mask]] = {}
     for frame in frames:
         on_slice.setdefault(frame.number, []).append(masks[frame.segment - 1][frame.number])
-    return any(_share_a_pixel(found) for found in on_slice.values())
+    return any(len(found) > 1 and _share_a_pixel(found) for found in on_slice.values())
 
 
 def _share_a_pixel(masks: Sequence[Mask]) -> bool:
