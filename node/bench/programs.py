@@ -46,7 +46,7 @@ class Program:
 
 
 def radnode() -> Program:
-    """Return the node itself, as `radnode serve` runs it, with limits that let a crowd of associations in."""
+    """Return the node as `radnode serve` runs it, without a spare worker, and with limits that let a crowd in."""
     safe = "instance and row, in a journal that is flushed"
     return Program(OURS, version("radnode"), safe, partial(_radnode_command, "machine"), ae_title="RADNODE")
 
