@@ -50,7 +50,6 @@ from node.studies.index import InstanceIndex
 
 _INTERESTING = (b"\0", b"\xff", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1", b"\0\4\0\0", b"\4")
 _MOST_PIECES = 12
-_SELDOM = (49, 1)  # what is well-formed costs a commit, and a minute of hostile PDUs is not to pass with that
 _LONGEST_STREAM_BYTES = 256 * 1024
 
 
@@ -89,8 +88,8 @@ _PIECES: tuple[Callable[[random.Random], bytes], ...] = (
     lambda _: STORE + data(pdv(3, 2, INSTANCE[:-1])),
     lambda _: DATA_SET,
     lambda _: COMMIT,
-    lambda chance: chance.choices((COMMIT, COMMIT + INFORMATION), _SELDOM)[0],
-    lambda chance: chance.choices((REPORT, REPORT + INFORMATION), _SELDOM)[0],
+    lambda _: COMMIT + INFORMATION,
+    lambda _: REPORT + INFORMATION,
     lambda _: RELEASE,
     lambda _: ABORT,
     lambda chance: data(*(_random_pdv(chance) for _ in range(chance.randint(0, 4)))),
