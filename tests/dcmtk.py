@@ -51,13 +51,14 @@ def free_port() -> int:
 
 def wait_for_port(port: int) -> None:
     """Return once something listens there."""
-    until(lambda: _listens(port))
+    until(lambda: is_listening(port))
 
 
-def _listens(port: int) -> bool:
+def is_listening(port: int) -> bool:
+    """Tell whether anything listens on a port of loopback."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):
         return False
     return True
 

@@ -9,11 +9,15 @@ from pathlib import Path
 PATIENCE_SECONDS = 120.0
 
 
-def until(is_so: Callable[[], bool], log: Path | None = None) -> None:
-    """Return once something is so; show how a log ends when it does not become so."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def until(is_so: Callable[[], object], log: Path | None = None, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    """Return once something is so; show how a log ends when it does not become so.
+
+    The longer it takes, the longer are the pauses: to look costs the processors that what is waited for needs.
+    """
+    began = time.monotonic()
     while not is_so():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > patience_seconds:
             ending = f"; {log} ends:\n{log.read_text()[-3000:]}" if log else ""
-            raise AssertionError(f"not so after {PATIENCE_SECONDS:g} s{ending}")
-        time.sleep(0.02)
+            raise AssertionError(f"not so after {patience_seconds:g} s{ending}")
+        time.sleep(min(max(waited / 20, 0.01), 0.25))

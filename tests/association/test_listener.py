@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from dcmtk import needs_dcmtk, run
+from dcmtk import is_listening, needs_dcmtk, run
 from pydicom import dcmread
 from pynetdicom import AE
 from pynetdicom.presentation import build_context
@@ -150,14 +150,6 @@ def test_draining_ends_an_association_that_is_silent_within_a_pdu(node: Node, ct
         assert node.listener.drain(0.2) == 1
         assert node.endings() == ["aborted"]
     assert node.files("") == []
-
-
-def is_listening(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except (ConnectionRefusedError, ConnectionResetError):
-        return False
-    return True
 
 
 def test_a_connection_closed_before_any_request_occupies_nothing(node: Node) -> None:

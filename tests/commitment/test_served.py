@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,11 +141,11 @@ class Site:
 
     def outcome(self, transaction: str) -> dict:
         """Wait for the report and return what Orthanc makes of it."""
-        deadline = time.monotonic() + 60
-        while (found := json.loads(self.pacs.get(f"/storage-commitment/{transaction}")))["Status"] == "Pending":
-            assert time.monotonic() < deadline, "Orthanc heard of no report"
-            time.sleep(0.1)
-        return found
+        until(lambda: self._commitment(transaction)["Status"] != "Pending")
+        return self._commitment(transaction)
+
+    def _commitment(self, transaction: str) -> dict:
+        return json.loads(self.pacs.get(f"/storage-commitment/{transaction}"))
 
 
 @pytest.fixture

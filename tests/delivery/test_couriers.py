@@ -10,7 +10,7 @@ from pathlib import Path
 from dcmtk import free_port
 from delivery.parcels import Scene, peer, scp, silent_peer
 from pynetdicom import evt
-from waiting import PATIENCE_SECONDS
+from waiting import until
 
 from node.delivery.couriers import Couriers
 from node.demo.pacs import SmallPacs
@@ -18,13 +18,16 @@ from node.states import DeliveryState
 from node.studies.overview import list_deliveries
 
 
-def until(couriers: Couriers, is_so: Callable[[], bool]) -> None:
+def dispatch_until(couriers: Couriers, is_so: Callable[[], bool]) -> None:
     """Dispatch as the node does until something is so."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
+
+    def is_so_or_dispatched() -> bool:
+        if is_so():
+            return True
         couriers.dispatch()
-        time.sleep(0.05)
+        return False
+
+    until(is_so_or_dispatched)
 
 
 def test_a_destination_that_never_answers_delays_no_other(scene: Scene, tmp_path: Path) -> None:
@@ -32,7 +35,7 @@ def test_a_destination_that_never_answers_delays_no_other(scene: Scene, tmp_path
     with SmallPacs(tmp_path / "pacs") as pacs, silent_peer() as silent:
         peers = {"SLOW": peer(silent, "SLOW"), "PACS": peer(pacs.port)}
         couriers = Couriers(scene.outbox_to(peers, timeout_seconds=3.0))
-        until(couriers, lambda: scene.states("PACS") == {DeliveryState.SENT})
+        dispatch_until(couriers, lambda: scene.states("PACS") == {DeliveryState.SENT})
         assert scene.states("SLOW") == {DeliveryState.PENDING}
         couriers.stop(10)
         assert scene.states("SLOW") == {DeliveryState.RETRYING}
@@ -51,11 +54,11 @@ def test_a_dead_destination_beside_a_slow_one_beside_a_good_one(scene: Scene, tm
         scene.also_to("SLOW")
         peers = {"DEAD": peer(free_port()), "SLOW": peer(slow), "PACS": peer(pacs.port)}
         couriers = Couriers(scene.outbox_to(peers))
-        until(couriers, lambda: scene.states("PACS") == {DeliveryState.SENT})
-        until(couriers, lambda: scene.states("DEAD") == {DeliveryState.RETRYING})
+        dispatch_until(couriers, lambda: scene.states("PACS") == {DeliveryState.SENT})
+        dispatch_until(couriers, lambda: scene.states("DEAD") == {DeliveryState.RETRYING})
         assert scene.states("SLOW") == {DeliveryState.PENDING}
         release.set()
-        until(couriers, lambda: scene.states("SLOW") == {DeliveryState.SENT})
+        dispatch_until(couriers, lambda: scene.states("SLOW") == {DeliveryState.SENT})
         couriers.stop(10)
 
 
@@ -72,7 +75,7 @@ def test_one_destination_is_sent_to_over_one_association_at_a_time(scene: Scene)
 
     with scp(count) as port:
         couriers = Couriers(scene.outbox(port))
-        until(couriers, lambda: scene.states() == {DeliveryState.SENT})
+        dispatch_until(couriers, lambda: scene.states() == {DeliveryState.SENT})
         couriers.stop(10)
     assert most == 1
 
@@ -83,7 +86,7 @@ def test_a_fault_of_our_own_is_on_the_delivery_and_the_loop_goes_on(scene: Scene
     broken.mkdir()  # which raises, when it is read, what nobody foresaw
     with SmallPacs(tmp_path / "pacs") as pacs:
         couriers = Couriers(scene.outbox(pacs.port))
-        until(couriers, lambda: scene.states() == {DeliveryState.RETRYING})
+        dispatch_until(couriers, lambda: scene.states() == {DeliveryState.RETRYING})
         couriers.stop(10)
     answers = {line.answer for line in list_deliveries(scene.side.database)}
     assert answers == {"radnode failed (IsADirectoryError); see its log"}

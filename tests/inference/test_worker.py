@@ -13,6 +13,7 @@ from inference.analysing import Analysing, analysing
 from site_model import write_site_model
 from sqlalchemy import select
 from volumes import mr_study
+from waiting import until
 
 from node.database import Job
 from node.errors import PixelsRefused
@@ -56,11 +57,7 @@ def job(node: Analysing) -> Job:
 
 
 def ended(node: Analysing) -> Job:
-    pause = threading.Event()
-    for _ in range(600):
-        if job(node).state not in {JobState.QUEUED, JobState.RUNNING}:
-            break
-        pause.wait(0.05)
+    until(lambda: job(node).state not in {JobState.QUEUED, JobState.RUNNING})
     return job(node)
 
 

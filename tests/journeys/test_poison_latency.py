@@ -93,10 +93,11 @@ def send_all(node: ServedNode, database: Database, sent: Sequence[Sequence[Path]
     for number, paths in enumerate(sent):
         time.sleep(max(0.0, begun + number * SECONDS_BETWEEN - time.monotonic()))
         node.send(*paths)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while sum(states(database).get(state, 0) for state in ("done", "attention")) < len(sent):
-        assert time.monotonic() < deadline, (states(database), node.log[-2000:])
-        time.sleep(0.5)
+    until(
+        lambda: sum(states(database).get(state, 0) for state in ("done", "attention")) == len(sent),
+        node.folder / "node.log",
+        PATIENCE_SECONDS,
+    )
 
 
 def states(database: Database) -> dict[str, int]:
