@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +15,8 @@ from orthanc import PORT, TITLE, Namespace, namespace, orthanc, require_orthanc
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from served import wait_until_it_answers
+from validators import findings
+from waiting import until
 
 from node.database import Database
 from node.studies.overview import StudyDetail, describe_study, list_studies
@@ -82,12 +84,16 @@ def exchange(folder: Path, sent: Mapping[str, list[Path]], site: Site, patience_
                 node.wait(60)
 
 
-def faults_of_results(shared: Path, folder: Path) -> list[str]:
-    """Return what the validators call an error in the files of a folder whose names begin with "result"."""
-    command = [sys.executable, str(shared / "tools" / "check_objects"), str(folder), "--all"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=800)
-    assert "not run: none" in answer.stdout, answer.stdout[-2000:] + answer.stderr[-2000:]
-    return [line for line in answer.stdout.splitlines() if "\tERROR\t" in line and line.startswith("result")]
+def faults_of_results(
+    shared: Path, folder: Path, made: Exchange, results: Mapping[str, Sequence[Dataset]]
+) -> list[list[str]]:
+    """Return what the validators call an error in results of studies, written to a folder beside what was sent."""
+    for word, datasets in results.items():
+        for number, path in enumerate(made.sent[word]):
+            shutil.copyfile(path, folder / f"source-{word}-{number:04}.dcm")
+        for number, dataset in enumerate(datasets):
+            dataset.save_as(folder / f"result-{word}-{number}.dcm")
+    return [found for found in findings(shared, folder) if found[0].startswith("result") and found[2] == "ERROR"]
 
 
 def _send_all(network: Namespace, made: Exchange, patience_seconds: float) -> None:
@@ -96,7 +102,8 @@ def _send_all(network: Namespace, made: Exchange, patience_seconds: float) -> No
         command = ("dcmsend", "--aetitle", TITLE, "--call", "RADNODE", "127.0.0.1", NODE_PORT, *paths)
         answer = network.run(*command)
         assert answer.returncode == 0, answer.stderr.decode()
-    deadline = time.monotonic() + patience_seconds
-    while {line.state for line in list_studies(made.database)} - ENDED:
-        assert time.monotonic() < deadline, (made.folder / "node.log").read_text()[-3000:]
-        time.sleep(0.5)
+    until(
+        lambda: {line.state for line in list_studies(made.database)} <= ENDED,
+        made.folder / "node.log",
+        patience_seconds,
+    )
