@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import click
@@ -24,6 +22,7 @@ from node.display import collect, print_rows, print_study, show_answers, show_re
 from node.errors import RadnodeError, SettingsError
 from node.logs import LOG_FORMAT_VARIABLE, LogFormat, configure_logs
 from node.settings import Settings, load_settings
+from node.signals import end_signals
 from node.states import DeliveryState
 from node.studies.intervention import (
     cancel_study,
@@ -99,15 +98,12 @@ def serve(config: Path, log_format: str) -> None:
     configure_logs()
     node = Node(config, load_settings(config), SystemClock())
     forbid_decoding()
-    # A queue, not an Event: a handler may come while this thread holds the lock of what it waits on.
-    told_to_end: SimpleQueue[int] = SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda which, _: told_to_end.put(which))
-    node.start()
-    try:
-        told_to_end.get()
-    finally:
-        node.stop()
+    with end_signals() as wait_for_one:
+        node.start()
+        try:
+            wait_for_one()
+        finally:
+            node.stop()
 
 
 @main.command()

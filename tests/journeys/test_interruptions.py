@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -192,20 +193,16 @@ def test_sigterm_ends_the_node_and_its_workers_without_a_trace_of_error(
 
 
 SIGNAL_WHILE_BEGINNING_TO_WAIT = """
-import os, signal, sys, threading
+import os, signal, sys
+from node import signals
 from node.cli import main
 
 def trace(frame, event, _):
-    callers = [frame.f_code.co_name]
-    while frame.f_back is not None and len(callers) < 4:
-        frame = frame.f_back
-        callers.append(frame.f_code.co_name)
-    if callers[0] == "wait" and "serve" in callers and event == "line":
+    if frame.f_code.co_filename == signals.__file__ and frame.f_code.co_name == "<lambda>" and event == "line":
         sys.settrace(None)
         os.kill(os.getpid(), signal.SIGTERM)
     return trace
 
-threading.Timer(15, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
 sys.settrace(trace)
 main(["serve", "--config", sys.argv[1]])
 """
@@ -217,6 +214,23 @@ def test_a_signal_that_comes_just_as_the_node_begins_to_wait_for_one_ends_it(tmp
     ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert ended.returncode == 0
     assert "node stopped" in ended.stderr
+
+
+def test_a_signal_that_lands_in_any_of_its_threads_ends_the_node(tmp_path: Path, pacs: SmallPacs) -> None:
+    """The kernel may choose any thread (signal(7)), and has, seldom, chosen another than the one that waits."""
+    node = node_with(tmp_path, pacs)
+    node.start()
+    until(lambda: "node started" in node.log, node.folder / "node.log")
+    pid = node.process.pid
+    other = max(int(thread.name) for thread in Path(f"/proc/{pid}/task").iterdir())
+    try:
+        assert ctypes.CDLL(None).tgkill(pid, other, signal.SIGTERM) == 0
+        ended = node.process.wait(60)
+    finally:
+        node.process.kill()
+        node.process.wait()
+    assert ended == 0
+    assert "node stopped" in node.log
 
 
 def test_a_second_node_on_the_same_data_is_refused(tmp_path: Path, pacs: SmallPacs) -> None:
