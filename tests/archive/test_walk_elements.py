@@ -7,7 +7,7 @@ import struct
 import pytest
 from pydicom import uid
 
-from node.archive.walk import UNDEFINED, Element, walk_dataset
+from node.archive.walk import UNDEFINED, Element, Encoding, read_element, walk_dataset
 from node.errors import MalformedInstance
 
 SYNTAXES = {"<": uid.ExplicitVRLittleEndian, ">": uid.ExplicitVRBigEndian}
@@ -129,3 +129,36 @@ def test_an_offset_counts_from_where_the_data_set_begins(start: int) -> None:
     encoded = bytes(start) + element(NEXT, "LO", b"AB") + element(PRIVATE, "LO", b"AB")
     with pytest.raises(MalformedInstance, match=r"^data set, byte 10: "):
         walk_dataset(encoded, SYNTAXES["<"], start)
+
+
+@pytest.mark.parametrize("order", SYNTAXES)
+def test_what_the_walk_has_found_can_be_read_again_where_it_lies(order: str) -> None:
+    explicit = element(NEXT, "UT", b"AB", order) + element(PIXEL_DATA, "OW", b"CDEF", order)
+    implicit = struct.pack(f"{order}HHL", *NEXT, 2) + b"ABCD"
+    is_little = order == "<"
+    assert read_element(explicit, 14, Encoding(is_implicit=False, is_little=is_little)) == Element(
+        number(PIXEL_DATA), b"OW", 26, 4
+    )
+    assert read_element(implicit, 0, Encoding(is_implicit=True, is_little=is_little)) == Element(
+        number(NEXT), None, 8, 2
+    )
+
+
+def test_a_sequence_of_implicit_vr_that_states_its_length_is_looked_into() -> None:
+    """Only the dictionary tells that it is one; a value of another tag may hold anything."""
+    torn = item(struct.pack("<HHL", *NEXT, 4) + b"AB")
+    value = struct.pack("<L", len(torn)) + torn
+    assert len(walk_dataset(struct.pack("<HH", 0x0040, 0xA160) + value, uid.ImplicitVRLittleEndian)) == 1
+    with pytest.raises(MalformedInstance, match="runs past its end"):
+        walk_dataset(struct.pack("<HH", 0x0040, 0xA730) + value, uid.ImplicitVRLittleEndian)
+
+
+@pytest.mark.parametrize("last_byte", [0, 1])
+@pytest.mark.parametrize("padding_bytes", [8, (1 << 20) - 1, 1 << 20, (2 << 20) + 8])
+def test_padding_is_looked_at_to_its_last_byte(padding_bytes: int, last_byte: int) -> None:
+    encoded = element(PRIVATE, "LO", b"AB") + bytes(padding_bytes) + bytes([last_byte])
+    if last_byte:
+        with pytest.raises(MalformedInstance, match="does not belong in a data set"):
+            walk_dataset(encoded, SYNTAXES["<"])
+    else:
+        assert len(walk_dataset(encoded, SYNTAXES["<"])) == 1
