@@ -14,7 +14,7 @@ from node.association.incoming import IncomingInstance
 from node.association.negotiation import AnsweredContext, answer_contexts
 from node.association.pdu import AbortReason
 from node.association.proposal import Proposal, ProposedContext
-from node.association.statuses import Answer, StoreStatus, commitment_status_of, status_of
+from node.association.statuses import Answer, CommitmentStatus, StoreStatus, commitment_status_of, status_of
 from node.errors import (
     ArchiveError,
     ArchiveFull,
@@ -189,3 +189,28 @@ def test_success_is_zero_and_says_nothing() -> None:
 )
 def test_each_failure_of_storage_commitment_has_its_status(error: Exception, status: int) -> None:
     assert commitment_status_of(error) == status
+
+
+def test_statuses_are_those_of_the_standard() -> None:
+    """PS3.7 Annex C; PS3.4 Table B.2-1."""
+    assert {status.name: f"{status:04X}" for status in CommitmentStatus} == {
+        "SUCCESS": "0000",
+        "PROCESSING_FAILURE": "0110",
+        "NO_SUCH_INSTANCE": "0112",
+        "NO_SUCH_EVENT": "0113",
+        "INVALID_ARGUMENT": "0115",
+        "NO_SUCH_CLASS": "0118",
+        "NO_SUCH_ACTION": "0123",
+        "NOT_AUTHORISED": "0124",
+        "DUPLICATE_TRANSACTION": "0131",
+        "RESOURCE_LIMITATION": "0213",
+    }
+    assert {status.name: f"{status:04X}" for status in StoreStatus} == {
+        "SUCCESS": "0000",
+        "PROCESSING_FAILURE": "0110",
+        "SOP_CLASS_NOT_SUPPORTED": "0122",
+        "OUT_OF_RESOURCES": "A700",
+        "MISMATCH": "A900",
+        "CANNOT_UNDERSTAND": "C000",
+        "CONFLICT": "C001",
+    }
