@@ -5,10 +5,15 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from node.errors import MalformedInstance
 from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+MOST_HEAD_BYTES = 1024  # three UIDs and what is always the same are far less
 
 _PREFIX = bytes(128) + b"DICM"
 _GROUP = 0x0002
+_ELEMENT = struct.Struct("<HH2sH")
+_UIDS_AT = len(_PREFIX) + 12 + 14  # behind the group's length and the version
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,24 @@ def encode_file_head(announced: AnnouncedInstance) -> bytes:
     return _PREFIX + struct.pack("<HH2sHL", _GROUP, 0x0000, b"UL", 4, len(meta)) + meta
 
 
+def decode_file_head(encoded: bytes) -> tuple[AnnouncedInstance, int]:
+    """Return what a file's head states, and where its data set begins; raises MalformedInstance for another's head."""
+    at, uids = _UIDS_AT, []
+    try:
+        for _ in range(3):
+            length = _ELEMENT.unpack_from(encoded, at)[3]
+            at += _ELEMENT.size + length
+            uids.append(encoded[at - length : at].rstrip(b"\0").decode("ascii"))
+        announced = AnnouncedInstance(*uids)
+        head = encode_file_head(announced)
+    except (struct.error, UnicodeDecodeError):
+        head = b""
+    if not head or not encoded.startswith(head):
+        raise MalformedInstance("file: found another head than radnode writes, expected preamble and file meta")
+    return announced, len(head)
+
+
 def _element(number: int, vr: bytes, value: str, padding: bytes) -> bytes:
     encoded = value.encode("ascii")
     encoded += padding * (len(encoded) % 2)
-    return struct.pack("<HH2sH", _GROUP, number, vr, len(encoded)) + encoded
+    return _ELEMENT.pack(_GROUP, number, vr, len(encoded)) + encoded

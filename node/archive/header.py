@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import takewhile
 from typing import BinaryIO
@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.values import convert_string
 
-from node.archive.walk import Element, Encoded, Encoding
+from node.archive.walk import UNDEFINED, Element, Encoded, Encoding
 from node.errors import MalformedInstance
 from node.plain_values import UNREADABLE
 from node.vocabulary import StudyIdentity, study_identity
@@ -24,6 +24,8 @@ from node.vocabulary import StudyIdentity, study_identity
 _LONGEST_VALUE_BYTES = 64 << 10
 _LONGEST_SEQUENCE_BYTES = 16 << 20
 _MAYBE_SEQUENCES = frozenset((b"SQ", b"UN", None))
+
+RawElements = dict[BaseTag, DataElement | RawDataElement]
 
 _FIRST_PIXEL_TAG = 0x7FE00008  # float, double and integer pixel data follow each other (PS3.6)
 _CHARACTER_SET = BaseTag(0x00080005)
@@ -35,16 +37,37 @@ def build_header(encoded: Encoded, encoding: Encoding, elements: Sequence[Elemen
     Raises MalformedInstance for a character set that pydicom breaks on, such as one with a zero byte: no
     later step could read the instance.
     """
-    raw: dict[BaseTag, DataElement | RawDataElement] = {
-        element.tag: element for element in _raw_elements(encoded, encoding, before_pixels(elements))
-    }
+    short = (element for element in before_pixels(elements) if element.length <= _most_bytes(element))
+    raw = raw_elements(encoded, encoding, short)
     header = Dataset(raw)
+    header.set_original_encoding(encoding.is_implicit, encoding.is_little, character_set_of(raw))
+    return header
+
+
+def raw_elements(
+    encoded: Encoded, encoding: Encoding, elements: Iterable[Element], left: Collection[int] = ()
+) -> RawElements:
+    """Return elements as pydicom holds them before anybody decodes their values, by tag.
+
+    The values of tags in `left` are left where they are; pydicom knows then to look into the file.
+    """
+    found: RawElements = {}
+    for tag, vr, at, length, is_open in elements:
+        is_left = tag in left
+        value = bytes(encoded[at : at + length]) if length and not is_left else None
+        stated = UNDEFINED if is_left and is_open else length
+        name = vr.decode("ascii") if vr else None
+        key = BaseTag(tag)
+        found[key] = RawDataElement(key, name, stated, value, at, encoding.is_implicit, encoding.is_little)
+    return found
+
+
+def character_set_of(raw: RawElements) -> list[str]:
+    """Return Python's names of the encodings of a data set's text; raises MalformedInstance as `build_header` does."""
     stated = raw.get(_CHARACTER_SET)
     if stated is not None and stated.VR not in (None, "CS"):
         raise MalformedInstance(f"SpecificCharacterSet: found VR {stated.VR}, expected CS; correct it at the sender")
-    character_set = _character_set(stated.value or b"") if stated else ("iso8859",)
-    header.set_original_encoding(encoding.is_implicit, encoding.is_little, list(character_set))
-    return header
+    return list(_character_set(stated.value or b"") if stated else ("iso8859",))
 
 
 def read_study(header: Dataset) -> StudyIdentity:
@@ -78,13 +101,8 @@ def prove_readable(file: BinaryIO | mmap.mmap) -> None:
         raise _unreadable(error) from error
 
 
-def _raw_elements(encoded: Encoded, encoding: Encoding, elements: Iterable[Element]) -> Iterator[RawDataElement]:
-    is_implicit, is_little = encoding
-    for tag, vr, at, length, _ in elements:
-        if length <= (_LONGEST_SEQUENCE_BYTES if vr in _MAYBE_SEQUENCES else _LONGEST_VALUE_BYTES):
-            value = bytes(encoded[at : at + length]) if length else None
-            name = vr.decode("ascii") if vr else None
-            yield RawDataElement(BaseTag(tag), name, length, value, at, is_implicit, is_little)
+def _most_bytes(element: Element) -> int:
+    return _LONGEST_SEQUENCE_BYTES if element.vr in _MAYBE_SEQUENCES else _LONGEST_VALUE_BYTES
 
 
 @lru_cache(maxsize=64)

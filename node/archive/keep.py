@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from node import faults
@@ -25,6 +24,7 @@ from node.archive.disk import (
 from node.archive.durability import Durability, EachFlushed
 from node.archive.file_head import AnnouncedInstance
 from node.archive.part import CheckedDataSet, Part
+from node.archive.reading import read_dataset
 from node.archive.removal import Arrivals, RemovalList, read_removal_lists, write_removal_list
 from node.archive.reread import check_again, hash_data_set
 from node.errors import ArchiveError, MalformedInstance
@@ -145,14 +145,14 @@ class Archive:
 
     def path_of(self, relative: str) -> Path:
         """Return where a file lies; raises ArchiveError for a path that leads out of the archive."""
-        path = (self._root / relative).resolve()
+        path = Path(os.path.normpath(self._root / relative))
         if not path.is_relative_to(self._root):
             raise ArchiveError(f"{relative!r}: leads out of the archive {self._root}; expected a path inside it")
         return path
 
     def read(self, relative: str, *, pixels: bool = True) -> Dataset:
-        """Return a data set as pydicom reads it, up to its pixel data or with it."""
-        return dcmread(self.path_of(relative), stop_before_pixels=not pixels)
+        """Return a data set as pydicom reads it, up to its pixel data or with it; raises MalformedInstance if torn."""
+        return read_dataset(self.path_of(relative), pixels=pixels)
 
     def quarantine(self, received: ReceivedInstance) -> str:
         """Move an instance that contradicts an earlier one aside, durably; return its new path."""

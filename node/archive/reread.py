@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
-
-from node.archive.file_head import AnnouncedInstance, encode_file_head
+from node.archive.file_head import MOST_HEAD_BYTES, AnnouncedInstance, decode_file_head
 from node.archive.part import CheckedDataSet, check_data_set
 from node.errors import MalformedInstance
-from node.plain_values import UNREADABLE
 
 _CHUNK_BYTES = 1 << 20
 
@@ -54,21 +50,13 @@ def state_of_file(read_sha256: Callable[[], str], sha256: str) -> FileState:
 
 def hash_data_set(path: Path) -> DataSetOnDisk:
     """Read a kept instance from its first byte to its last; raises MalformedInstance if its head is not ours."""
-    try:
-        meta = read_file_meta_info(path)
-        announced = AnnouncedInstance(
-            str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID), str(meta.TransferSyntaxUID)
-        )
-        head = encode_file_head(announced)
-    except (InvalidDicomError, AttributeError, *UNREADABLE) as error:
-        raise _not_ours() from error
     with path.open("rb") as file:
-        if file.read(len(head)) != head:
-            raise _not_ours()
+        announced, start = decode_file_head(file.read(MOST_HEAD_BYTES))
+        file.seek(start)
         digest = hashlib.sha256()
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
-        return DataSetOnDisk(announced, len(head), file.tell() - len(head), digest.hexdigest())
+        return DataSetOnDisk(announced, start, file.tell() - start, digest.hexdigest())
 
 
 def hash_file(path: Path) -> str:
@@ -82,6 +70,3 @@ def check_again(path: Path, data_set: DataSetOnDisk) -> CheckedDataSet:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as encoded:
         return check_data_set(encoded, data_set.start, data_set.announced)
 
-
-def _not_ours() -> MalformedInstance:
-    return MalformedInstance("file: found another head than radnode writes, expected preamble and file meta")

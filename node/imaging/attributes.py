@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from node.errors import StudyRefused
+from node.plain_values import UNREADABLE, read_value
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,12 @@ class NumberReader:
     def all(self, keyword: str) -> tuple[float, ...]:
         """Return every value of the attribute; none if it is absent or empty."""
         try:
-            value = self.dataset.get(keyword)
+            value = read_value(self.dataset, keyword)
             if value is None or value == "":
                 return ()
             values = value if isinstance(value, MultiValue | Sequence) else [value]
-            numbers = tuple(float(number) for number in values)
-        except (TypeError, ValueError, OverflowError) as error:
+            numbers = tuple(map(float, values))
+        except UNREADABLE as error:
             raise self.refusal(
                 f"{keyword}: found a value that is no number ({error}), expected decimal numbers; "
                 "correct the header and send again"
@@ -58,7 +59,7 @@ class NumberReader:
 
 def words(header: Dataset, keyword: str) -> tuple[str, ...]:
     """Return every value of a text attribute, such as ImageType; none if it is absent or empty."""
-    value = header.get(keyword)
+    value = read_value(header, keyword)
     if value is None or value == "":
         return ()
     return tuple(map(str, value)) if isinstance(value, MultiValue | list | tuple) else (str(value),)

@@ -15,6 +15,7 @@ from node.errors import PixelsRefused
 from node.imaging.attributes import NumberReader
 from node.imaging.jpeg_extended import decode_deep_jpeg, is_deep_jpeg
 from node.imaging.native import native_frames
+from node.plain_values import read_value
 
 # What pydicom and its decoders raise on headers and streams that cannot be decoded.
 UNDECODABLE = (
@@ -80,15 +81,15 @@ def _decoded(dataset: Dataset, indices: Sequence[int]) -> Iterator[NDArray[Any]]
             "PixelData: found none, expected the pixels of one frame; send the whole instance, not its header"
         )
     frames = native_frames(dataset)
-    if frames is not None and max(indices) < len(frames):
-        return (frames[index] for index in indices)
+    if frames is not None and max(indices) < frames.count:
+        return map(frames.frame, indices)
     if is_deep_jpeg(dataset):
         return (decode_deep_jpeg(dataset, index) for index in indices)
     return iter_pixels(dataset, indices=list(indices))
 
 
 def _check_size(dataset: Dataset, stored: NDArray[Any]) -> None:
-    if stored.shape[:2] != (dataset.Rows, dataset.Columns):
+    if stored.shape[:2] != (read_value(dataset, "Rows"), read_value(dataset, "Columns")):
         raise PixelsRefused(
             f"PixelData: found {' by '.join(map(str, stored.shape))} values, expected {dataset.Rows} by "
             f"{dataset.Columns}; send the image again, uncompressed if need be"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from node.errors import (
 )
 from node.imaging.attributes import NumberReader, words
 from node.imaging.volume import Grid, Millimetres
+from node.plain_values import read_text
 
 DIRECTION_WITHIN = 1e-4  # of a component of a unit vector: headers write four to six decimals
 SQUARE_WITHIN = 1e-3  # how far two directions may be from unit length and a right angle
@@ -68,7 +70,7 @@ def read_plane(header: Dataset, name: str) -> Plane:
     along_row, along_column = _directions(header, name)
     rows, columns = _numbers(header, "Rows", 1, name)[0], _numbers(header, "Columns", 1, name)[0]
     spacing = _numbers(header, "PixelSpacing", 2, name)
-    frame_of_reference = str(header.get("FrameOfReferenceUID") or "")
+    frame_of_reference = read_text(header, "FrameOfReferenceUID")
     if min(*spacing, rows, columns) <= 0 or max(rows, columns) > MOST_PIXELS:
         raise MissingGeometry(
             f"{name}: Rows, Columns, PixelSpacing: found {list(spacing)} mm for {rows:g} by {columns:g} pixels, "
@@ -169,15 +171,15 @@ def _directions(header: Dataset, name: str) -> tuple[Millimetres, Millimetres]:
     """Return the row and column directions, made exactly square; refuse what is not nearly so."""
     values = np.array(_numbers(header, "ImageOrientationPatient", 6, name))
     row, column = values[:3], values[3:]
-    lengths = np.linalg.norm(row), np.linalg.norm(column)
-    if not np.allclose([*lengths, row @ column], [1, 1, 0], rtol=0, atol=SQUARE_WITHIN):
+    lengths = math.sqrt(row @ row), math.sqrt(column @ column)
+    if max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(float(row @ column))) > SQUARE_WITHIN:
         raise MissingGeometry(
             f"{name}: ImageOrientationPatient: found {values.tolist()}, expected two unit vectors at a right angle; "
             "correct the header and send again"
         )
     row = row / lengths[0]
     column = column - (column @ row) * row
-    return row, column / np.linalg.norm(column)
+    return row, column / math.sqrt(column @ column)
 
 
 def _numbers(header: Dataset, keyword: str, count: int, name: str) -> tuple[float, ...]:

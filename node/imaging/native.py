@@ -1,42 +1,89 @@
-"""Native pixel data (PS3.5 8.1.2): grey frames that lie uncompressed in the data set, seen where they are."""
+"""Native pixel data (PS3.5 8.1.2): grey frames that lie uncompressed in the data set, or in its file yet."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
-from pydicom.dataset import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset, FileDataset
+
+from node.plain_values import read_value
 
 _LITTLE_ENDIAN = frozenset({uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian})
 _BITS_ALLOCATED = (8, 16)
 
 
-def native_frames(dataset: Dataset) -> NDArray[Any] | None:
-    """Return stored values as (frames, rows, columns), or None for what needs a decoder or a closer look.
+@dataclass(frozen=True)
+class NativeFrames:
+    """Grey frames of `shape` (rows, columns), one behind the other in `source`: bytes, or a file from an offset on."""
 
-    It copies nothing where every stored bit counts. Bits beyond BitsStored are gone and the sign is extended.
-    """
-    syntax = getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID")
-    if syntax not in _LITTLE_ENDIAN or dataset.get("SamplesPerPixel") != 1:
+    source: bytes | tuple[Path, int]
+    count: int
+    shape: tuple[int, int]
+    words: np.dtype[Any]
+    spare_bits: int
+
+    def frame(self, index: int) -> NDArray[Any]:
+        """Return the stored values of a frame, counted from 0.
+
+        It copies nothing where the bytes are there and every stored bit counts. Bits beyond BitsStored are gone
+        and the sign is extended.
+        """
+        rows, columns = self.shape
+        stored = np.frombuffer(self._encoded(index), self.words, rows * columns).reshape(self.shape)
+        return _without_spare_bits(stored, self.spare_bits)
+
+    def _encoded(self, index: int) -> bytes | memoryview:
+        frame_bytes = self.shape[0] * self.shape[1] * self.words.itemsize
+        if isinstance(self.source, bytes):
+            return memoryview(self.source)[index * frame_bytes :]
+        path, offset = self.source
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.pread(descriptor, frame_bytes, offset + index * frame_bytes)
+        finally:
+            os.close(descriptor)
+
+
+def native_frames(dataset: Dataset) -> NativeFrames | None:
+    """Return where the frames lie, or None for what needs a decoder or a closer look."""
+    meta = getattr(dataset, "file_meta", None)
+    syntax = None if meta is None else read_value(meta, "TransferSyntaxUID")
+    if syntax not in _LITTLE_ENDIAN or read_value(dataset, "SamplesPerPixel") != 1:
         return None
-    bits, sign = dataset.get("BitsAllocated"), dataset.get("PixelRepresentation")
-    encoded = dataset["PixelData"].value
-    shape = _shape(dataset)
-    if bits not in _BITS_ALLOCATED or sign not in (0, 1) or shape is None or not isinstance(encoded, bytes):
+    bits, sign = read_value(dataset, "BitsAllocated"), read_value(dataset, "PixelRepresentation")
+    shape, found = _shape(dataset), _source(dataset)
+    stored_bits = read_value(dataset, "BitsStored")
+    if bits not in _BITS_ALLOCATED or sign not in (0, 1) or shape is None or found is None:
         return None
     words = np.dtype(f"<{'i' if sign else 'u'}{bits // 8}")
-    count = int(np.prod(shape, dtype=object))
-    if not 0 <= len(encoded) - count * words.itemsize <= 1:  # a byte of padding makes the length even
+    source, length = found
+    count, rows, columns = shape
+    if not 0 <= length - count * rows * columns * words.itemsize <= 1:  # a byte of padding makes the length even
         return None
-    return _without_spare_bits(np.frombuffer(encoded, words, count).reshape(shape), bits - dataset.BitsStored)
+    return NativeFrames(source, count, (rows, columns), words, bits - stored_bits)
+
+
+def _source(dataset: Dataset) -> tuple[bytes | tuple[Path, int], int] | None:
+    """Return the pixel data, or where in a file they still are, and their length in bytes."""
+    element: object = dataset.get_item("PixelData", keep_deferred=True)
+    if isinstance(element, RawDataElement) and element.value is None and isinstance(dataset, FileDataset):
+        return (Path(str(dataset.filename)), element.value_tell), element.length
+    encoded = dataset["PixelData"].value
+    return (encoded, len(encoded)) if isinstance(encoded, bytes) else None
 
 
 def _shape(dataset: Dataset) -> tuple[int, int, int] | None:
-    numbers = (dataset.get("NumberOfFrames", 1), dataset.get("Rows"), dataset.get("Columns"))
-    frames, rows, columns = (int(number) if isinstance(number, int | str) and number else 0 for number in numbers)
-    return (frames, rows, columns) if min(frames, rows, columns) > 0 else None
+    frames = read_value(dataset, "NumberOfFrames")
+    numbers = (1 if frames is None else frames, read_value(dataset, "Rows"), read_value(dataset, "Columns"))
+    count, rows, columns = (int(number) if isinstance(number, int | str) and number else 0 for number in numbers)
+    return (count, rows, columns) if min(count, rows, columns) > 0 else None
 
 
 def _without_spare_bits(stored: NDArray[Any], spare_bits: int) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""The line from stored values to HU or the header's own unit, and what the scanner did not see."""
+"""The line from stored values to HU or the header's own unit, and what of HU the scanner cannot have seen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from node.errors import PixelsRefused
 from node.imaging.attributes import NumberReader, words
 from node.imaging.volume import Unit
-from node.vocabulary import Mask
+from node.plain_values import read_text, read_value
 
 Values = NDArray[np.float64] | NDArray[np.int16]
 
@@ -39,20 +39,31 @@ class Rescale:
 
     def apply(self, stored: NDArray[np.integer]) -> Values:
         """Return the values of one slice, in an array of its own: as int16 where all are whole and fit."""
-        if self.is_whole and self._fits_int16(int(stored.min()), int(stored.max())):
-            return self._apply_int16(stored)
+        if self.fits_int16(*self.ends(stored)):
+            values = np.empty(stored.shape, np.int16)
+            self.write_int16(stored, values)
+            return values
         return np.asarray(stored * np.float64(self.slope) + self.intercept)
 
-    def _fits_int16(self, low: int, high: int) -> bool:
-        ends = [int(self.slope) * end + int(self.intercept) for end in (low, high)]
-        return _INT16.min <= min(ends) and max(ends) <= _INT16.max
+    def ends(self, stored: NDArray[np.integer]) -> tuple[float, float]:
+        """Return the lowest and the highest value of a slice."""
+        ends = [int(end) * self.slope + self.intercept for end in (stored.min(), stored.max())]
+        return min(ends), max(ends)
 
-    def _apply_int16(self, stored: NDArray[np.integer]) -> NDArray[np.int16]:
+    def fits_int16(self, low: float, high: float) -> bool:
+        """Tell whether all values between two ends are whole numbers of 16 bits."""
+        return self.is_whole and _INT16.min <= low and high <= _INT16.max
+
+    def write_int16(self, stored: NDArray[np.integer], out: NDArray[np.int16]) -> None:
         """Compute modulo 65536 all along, which is right in the end because the values fit."""
-        values = stored.astype(np.int16)
-        for step, number in ((np.multiply, int(self.slope)), (np.add, int(self.intercept))):
-            step(values, np.array(number & 0xFFFF, np.uint16).view(np.int16), out=values)
-        return values
+        words = stored.view(np.int16) if stored.dtype == np.uint16 else stored.astype(np.int16, copy=False)
+        if self.slope != 1:
+            words = np.multiply(words, _modulo(self.slope), out=out)
+        np.add(words, _modulo(self.intercept), out=out)
+
+
+def _modulo(number: float) -> NDArray[np.int16]:
+    return np.array(int(number) & 0xFFFF, np.uint16).view(np.int16)
 
 
 def read_rescale(header: Dataset) -> Rescale:
@@ -66,7 +77,7 @@ def read_rescale(header: Dataset) -> Rescale:
             "ModalityLUTSequence: found a table, expected RescaleSlope and RescaleIntercept; have the modality "
             "send the series with a linear rescale"
         )
-    if line is None and header.get("Modality") == "CT":
+    if line is None and read_value(header, "Modality") == "CT":
         raise PixelsRefused(
             "RescaleSlope: found none in a CT, expected slope and intercept to HU; have the modality send them"
         )
@@ -88,14 +99,9 @@ def slope_and_intercept(header: Dataset) -> tuple[float, float] | None:
     return slope, intercept
 
 
-def filler_mask(values: Values, unit: Unit) -> Mask:
-    """Return where a slice in HU holds what no scanner can have seen, as outside the field of view."""
-    return np.asarray(values <= FILLER_HU) if unit is Unit.HOUNSFIELD else np.zeros(values.shape, np.bool_)
-
-
 def _unit(header: Dataset) -> Unit:
     kinds = words(header, "FrameType") or words(header, "ImageType")
-    stated = str(header.get("RescaleType") or "HU").strip().upper()
-    if header.get("Modality") != "CT" or stated != "HU" or NOT_HOUNSFIELD & set(kinds):
+    stated = (read_text(header, "RescaleType") or "HU").strip().upper()
+    if read_value(header, "Modality") != "CT" or stated != "HU" or NOT_HOUNSFIELD & set(kinds):
         return Unit.STORED
     return Unit.HOUNSFIELD

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,10 @@ from node.errors import MixedImages, PixelsRefused
 from node.imaging.decoding import decode_frames
 from node.imaging.geometry import Stack, stack_single
 from node.imaging.intensity import padding_mask
-from node.imaging.rescale import FILLER_HU, Values, filler_mask
+from node.imaging.rescale import FILLER_HU, Values
 from node.imaging.slices import Slice, slices_of
 from node.imaging.splitting import SplitKey, split_slices, stack_slices
-from node.imaging.volume import Volume, Voxels
+from node.imaging.volume import Unit, Volume, Voxels
 from node.vocabulary import Mask
 
 _INT16 = np.iinfo(np.int16)
@@ -105,9 +105,19 @@ class _Filling:
 
     def put(self, place: int, stored: NDArray[Any], part: Slice) -> None:
         """Rescale one slice by its own line and keep it, apart from what the scanner did not see."""
-        values = part.rescale.apply(stored)
-        seen, padding = values, _padding_of(stored, values, part)
-        if padding is not None:
+        low, high = part.rescale.ends(stored)
+        masks = list(_padding_of(stored, low, part))
+        if not masks and self._voxels.dtype == np.int16 and part.rescale.fits_int16(low, high):
+            part.rescale.write_int16(stored, self._voxels[place])
+            self._lowest = min(self._lowest, low)
+        else:
+            self._put_apart(place, part.rescale.apply(stored), masks, part)
+
+    def _put_apart(self, place: int, values: Values, masks: Sequence[Mask], part: Slice) -> None:
+        """Keep a slice of which something was not seen, or that int16 cannot hold."""
+        seen = values
+        if masks:
+            padding = np.logical_or.reduce(masks)
             seen = values[~padding]
             values[padding] = 0
             self._padding[place] = padding
@@ -115,7 +125,7 @@ class _Filling:
         if seen.size:
             low, high = float(seen.min()), float(seen.max())
             self._lowest = min(self._lowest, low)
-            self._widen_unless(part.rescale.is_whole and low >= _INT16.min and high <= _INT16.max)
+            self._widen_unless(part.rescale.fits_int16(low, high))
             if max(-low, high) > _FLOAT32_MAX:
                 raise PixelsRefused(
                     f"{part.name}: RescaleSlope: found values up to {max(-low, high):g}, expected values that fit 32 "
@@ -139,11 +149,9 @@ class _Filling:
             self._voxels = self._voxels.astype(np.float32)
 
 
-def _padding_of(stored: NDArray[Any], values: Values, part: Slice) -> Mask | None:
-    """Return where the scanner saw nothing, or None where a look at the extremes tells that it saw everything."""
-    masks = []
+def _padding_of(stored: NDArray[Any], low: float, part: Slice) -> Iterator[Mask]:
+    """Give where the scanner saw nothing, unless the lowest value and the header tell that it saw everything."""
     if "PixelPaddingValue" in part.dataset:
-        masks.append(padding_mask(stored, part.dataset))
-    if values.min() <= FILLER_HU:
-        masks.append(filler_mask(values, part.rescale.unit))
-    return np.logical_or.reduce(masks) if masks else None
+        yield padding_mask(stored, part.dataset)
+    if low <= FILLER_HU and part.rescale.unit is Unit.HOUNSFIELD:
+        yield np.asarray(part.rescale.apply(stored) <= FILLER_HU)

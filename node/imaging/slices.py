@@ -15,6 +15,7 @@ from node.imaging.geometry import Plane, read_plane
 from node.imaging.multiframe import MULTIFRAME_CLASSES, frame_headers
 from node.imaging.rescale import Rescale, read_rescale
 from node.imaging.volume import SliceSource, Unit
+from node.plain_values import read_text
 
 SINGLE_FRAME_CLASSES = frozenset({uid.CTImageStorage, uid.MRImageStorage, uid.PositronEmissionTomographyImageStorage})
 
@@ -60,7 +61,7 @@ def slices_of(datasets: Sequence[Dataset]) -> list[Slice]:
     series, and SeriesRefused when a part of a concatenation is missing.
     """
     for keyword in ("SeriesInstanceUID", "SOPClassUID"):
-        values = {str(dataset.get(keyword) or "") for dataset in datasets}
+        values = {read_text(dataset, keyword) for dataset in datasets}
         if len(values) > 1:
             raise MixedImages(
                 f"{keyword}: found {len(values)} different ones in {len(datasets)} instances, expected the instances "
@@ -71,8 +72,8 @@ def slices_of(datasets: Sequence[Dataset]) -> list[Slice]:
 
 
 def _slices(dataset: Dataset) -> list[Slice]:
-    sop_class = uid.UID(str(dataset.get("SOPClassUID") or ""))
-    name = str(dataset.get("SOPInstanceUID") or "")
+    sop_class = uid.UID(read_text(dataset, "SOPClassUID"))
+    name = read_text(dataset, "SOPInstanceUID")
     if sop_class in MULTIFRAME_CLASSES:
         headers = frame_headers(dataset)
         return [Slice(dataset, header, index, SliceSource(name, index + 1)) for index, header in enumerate(headers)]
@@ -91,7 +92,7 @@ def _slices(dataset: Dataset) -> list[Slice]:
 
 def _check_grey(header: Dataset, unit: Unit) -> None:
     """Refuse colour, too many bits, and inverted pictures, except where HU say what a number means."""
-    photometric = str(header.get("PhotometricInterpretation") or "none")
+    photometric = read_text(header, "PhotometricInterpretation") or "none"
     allowed = ("MONOCHROME2", "MONOCHROME1") if unit is Unit.HOUNSFIELD else ("MONOCHROME2",)
     if photometric not in allowed:
         raise PixelsRefused(
@@ -109,7 +110,7 @@ def _check_concatenation(datasets: Sequence[Dataset]) -> None:
     parts: dict[str, set[int]] = {}
     totals: dict[str, int] = {}
     for dataset in datasets:
-        whole = str(dataset.get("ConcatenationUID") or "")
+        whole = read_text(dataset, "ConcatenationUID")
         if whole:
             numbers = NumberReader(dataset, SeriesRefused)
             parts.setdefault(whole, set()).add(numbers.whole("InConcatenationNumber") or 0)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from pydicom import Dataset, dcmread, uid
 from pydicom.dataset import FileMetaDataset
 from pydicom.pixels.utils import iter_pixels
 
-from node.imaging.native import native_frames
+from node.imaging.native import NativeFrames, native_frames
 from node.imaging.rescale import Rescale
 from node.imaging.volume import Unit
 
@@ -40,11 +42,15 @@ def datasets(draw: st.DrawFn) -> Dataset:
     return dataset_of(encoded, bits=bits, stored_bits=stored_bits, sign=sign, shape=shape)
 
 
+def all_of(frames: NativeFrames) -> NDArray[Any]:
+    return np.stack([frames.frame(index) for index in range(frames.count)])
+
+
 @given(datasets())
 def test_every_frame_is_what_pydicom_decodes(dataset: Dataset) -> None:
     frames = native_frames(dataset)
     assert frames is not None
-    np.testing.assert_array_equal(frames, np.stack(list(iter_pixels(dataset))))
+    np.testing.assert_array_equal(all_of(frames), np.stack(list(iter_pixels(dataset))))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +83,7 @@ def test_real_instances_have_the_frames_that_pydicom_decodes(shared: Path) -> No
     for path in sorted((shared / "data" / "dicom_misc").glob("CT*.dcm")):
         dataset = dcmread(path)
         if "PixelData" in dataset and (frames := native_frames(dataset)) is not None:
-            np.testing.assert_array_equal(frames, np.stack(list(iter_pixels(dataset))))
+            np.testing.assert_array_equal(all_of(frames), np.stack(list(iter_pixels(dataset))))
             compared += 1
     assert compared >= 3
 
