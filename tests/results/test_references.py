@@ -118,6 +118,14 @@ def test_results_without_sources_are_refused_and_counted() -> None:
         check_results([report(), report(number=2)], [], study_identity(source()))
 
 
+@pytest.mark.parametrize("at", [0, 1])
+def test_each_of_several_results_is_looked_at(at: int) -> None:
+    results = [report(), report(number=2)]
+    results[at] = report(reference(OTHER), number=at + 1)
+    with pytest.raises(IdentityMismatch, match=OTHER):
+        check_results(results, [source()], study_identity(source()))
+
+
 def test_a_reference_to_an_instance_that_is_neither_source_nor_sibling_is_refused() -> None:
     refused(report(reference(OTHER)), rf"referenced instance is {OTHER}, expected one of {SOURCE}, {RESULT};")
     refused(report(reference(), reference(OTHER)), "referenced instance")
