@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import highdicom as hd
 from pydicom import uid
+from pydicom.charset import convert_encodings
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
+from pydicom.tag import BaseTag
 from pydicom.valuerep import format_number_as_ds
 
+from node.explicit_vr import element, sequence, sequence_value
 from node.imaging.slices import Slice
+from node.plain_values import read_text
 from node.results.header import encoding_source
 
+_PER_FRAME = BaseTag(0x52009230)
 PURPOSE = codes.DCM.SourceImageForImageProcessingOperation
+
+
+@dataclass(frozen=True)
+class SliceGroups:
+    """Two groups of every frame that shows a slice, as they are written: what it was derived from, and where it lies.
+
+    Others come before, between and behind them, for groups are in the order of their tags.
+    """
+
+    derivation: bytes
+    position: bytes
 
 
 def stand_in(part: Slice) -> Dataset:
@@ -44,32 +65,58 @@ def place_groups(part: Slice, step_mm: float) -> Dataset:
     return shared
 
 
-def slice_groups(parts: Sequence[Slice], derivation: Code) -> list[Dataset]:
-    """Return for each slice the groups of all frames that show it: its place, and its instance as the source.
-
-    Frames share them, and the codes in them are one item, for what pydicom makes once is the cost of a large result.
-    """
-    derived_by = hd.sr.CodedConcept.from_code(derivation)
+def slice_groups(parts: Sequence[Slice], derivation: Code) -> list[SliceGroups]:
+    """Return for each slice the groups of all frames that show it: its instance as the source, and its place."""
+    purpose = _code_sequence("PurposeOfReferenceCodeSequence", PURPOSE)
+    derived_by = _code_sequence("DerivationCodeSequence", derivation)
     every = []
-    for part, source in zip(parts, source_images(parts), strict=True):
-        position, derived, groups = Dataset(), Dataset(), Dataset()
-        position.ImagePositionPatient = decimals(part.header.ImagePositionPatient)
-        source.SpatialLocationsPreserved = "YES"
-        derived.SourceImageSequence = [source]
-        derived.DerivationCodeSequence = [derived_by]
-        groups.PlanePositionSequence = [position]
-        groups.DerivationImageSequence = [derived]
-        every.append(groups)
+    for part in parts:
+        frame = part.source.frame_number
+        named = (
+            element(0x00081150, b"UI", read_text(part.dataset, "SOPClassUID").encode("ascii")),
+            element(0x00081155, b"UI", part.source.sop_instance_uid.encode("ascii")),
+            b"" if frame is None else element(0x00081160, b"IS", str(frame).encode("ascii")),
+            element(0x0028135A, b"CS", b"YES"),  # Spatial Locations Preserved
+        )
+        source = sequence(0x00082112, b"".join(named) + purpose)
+        position = "\\".join(decimals(part.plane.position_mm.tolist())).encode("ascii")
+        every.append(
+            SliceGroups(
+                derivation=sequence(0x00089124, source + derived_by),
+                position=sequence(0x00209113, element(0x00200032, b"DS", position)),
+            )
+        )
     return every
 
 
-def frame_groups(on_slice: Dataset, dimensions: Sequence[int]) -> Dataset:
-    """Return the groups of one frame: its dimension indices, and those of the slice it shows."""
-    content, groups = Dataset(), Dataset()
-    content.DimensionIndexValues = list(dimensions)
-    groups.FrameContentSequence = [content]
-    groups.update(on_slice)
-    return groups
+def segment_group(number: int) -> bytes:
+    """Return the group of every frame of a segment, counted from 1."""
+    return sequence(0x0062000A, element(0x0062000B, b"US", struct.pack("<H", number)))
+
+
+def frame_groups(on_slice: SliceGroups, dimensions: Sequence[int], segment: bytes = b"") -> bytes:
+    """Return the groups of one frame: those of the slice it shows, its dimension indices, and its segment's."""
+    indices = element(0x00209157, b"UL", struct.pack(f"<{len(dimensions)}L", *dimensions))
+    return on_slice.derivation + sequence(0x00209111, indices) + on_slice.position + segment
+
+
+def state_frames(result: Dataset, frames: Sequence[bytes]) -> None:
+    """Give a result the groups of its frames, which pydicom writes as they are while nothing else is changed in it.
+
+    Made of data sets, they would be most of the time that a large result takes.
+    """
+    value = sequence_value(frames)
+    result[_PER_FRAME] = RawDataElement(_PER_FRAME, "SQ", len(value), value, 0, False, True)
+    result.set_original_encoding(False, True, convert_encodings(result.SpecificCharacterSet))
+
+
+def _code_sequence(keyword: str, code: Code) -> bytes:
+    """Return a sequence of one code, as every frame has it."""
+    holder, file = Dataset(), DicomBytesIO()
+    setattr(holder, keyword, [hd.sr.CodedConcept.from_code(code)])
+    file.is_little_endian, file.is_implicit_VR = True, False
+    write_dataset(file, holder)
+    return file.getvalue()
 
 
 def source_images(parts: Sequence[Slice]) -> list[Dataset]:

@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.valuerep import VR, validate_value
 
+from node.plain_values import read_text
 from node.results.request import ResultKind, ResultRequest
 from node.results.uids import result_uid
 from node.vocabulary import NOT_FOR_DIAGNOSIS
@@ -123,7 +124,7 @@ def encoding_evidence(request: ResultRequest) -> list[Dataset]:
 def _named(source: Dataset) -> Dataset:
     named = Dataset()
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        setattr(named, keyword, source[keyword].value)
+        setattr(named, keyword, read_text(source, keyword))
     return named
 
 

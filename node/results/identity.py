@@ -29,6 +29,8 @@ STUDY_ATTRIBUTES = {
 # How many values a message lists; a series has hundreds of instances.
 LONGEST_LIST = 4
 
+_MAYBE_SEQUENCES = frozenset(("SQ", "UN", None))
+
 SOURCE_SERIES = "121232"  # DCM, Source Series for Segmentation (TID 1411)
 
 
@@ -172,7 +174,10 @@ def _nested_items(result: Dataset) -> Iterator[tuple[Dataset, str]]:
     pending = [(result, "")]
     while pending:
         dataset, within = pending.pop()
-        for element in dataset:
+        for held in dataset.elements():
+            if held.VR not in _MAYBE_SEQUENCES:
+                continue  # most elements: what they hold need not be decoded
+            element = dataset[held.tag]
             if element.VR != "SQ" or (dataset is result and element.keyword == PREDECESSORS):
                 continue
             for item in element.value:

@@ -17,6 +17,7 @@ from node.results.frame_groups import (
     referenced_series,
     slice_groups,
     stand_in,
+    state_frames,
 )
 from node.results.header import copy_valid, creation_arguments, fit, state_body_part, state_origin
 from node.results.planes import source_slices
@@ -44,10 +45,7 @@ def encode_parametric_map(request: ResultRequest, number: int) -> hd.pm.Parametr
     pin_dimensions(made, result_uid(request.inputs_digest, request.model.sha256, "map/dimension_organization", number))
     assert [item.DimensionIndexPointer for item in made.DimensionIndexSequence] == [Tag("ImagePositionPatient")]
     made.SharedFunctionalGroupsSequence[0].update(place_groups(slices[0], request.grid.spacing_mm[0]))
-    made.PerFrameFunctionalGroupsSequence = [
-        frame_groups(on_slice, (place,))
-        for place, on_slice in enumerate(slice_groups(slices, codes.DCM.ArtificialIntelligence), start=1)
-    ]
+    del made.PerFrameFunctionalGroupsSequence
     made.NumberOfFrames, made.Rows, made.Columns = value_map.values.shape
     made.FloatPixelData = np.ascontiguousarray(value_map.values, dtype="<f4").tobytes()
     made.ReferencedSeriesSequence = referenced_series(request.evidence)
@@ -56,6 +54,8 @@ def encode_parametric_map(request: ResultRequest, number: int) -> hd.pm.Parametr
     state_body_part(made, request.source)
     name_private_schemes(made)
     state_origin(made, request)
+    shown = slice_groups(slices, codes.DCM.ArtificialIntelligence)
+    state_frames(made, [frame_groups(on_slice, (place,)) for place, on_slice in enumerate(shown, start=1)])
     return made
 
 

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from node.errors import FindingRefused, HeaderRefused
 from node.imaging.volume import Grid, SliceSource
+from node.plain_values import read_value
 from node.vocabulary import Conclusion, EarlierReport, Finding, ModelIdentity, Pixels, QuantityMap, Refinement
 
 REQUIRED_OF_SOURCE = (
@@ -163,7 +164,7 @@ class ResultObject:
 def check_request(request: ResultRequest) -> None:
     """Raise HeaderRefused or FindingRefused unless what was concluded can be stated on the source instances."""
     for source in request.sources:
-        missing = [keyword for keyword in REQUIRED_OF_SOURCE if not source.get(keyword)]
+        missing = [keyword for keyword in REQUIRED_OF_SOURCE if not read_value(source, keyword)]
         if missing:
             raise HeaderRefused(
                 f"source instance {source.get('SOPInstanceUID', '(no UID)')}: no {', '.join(missing)}; "

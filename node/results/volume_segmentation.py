@@ -18,8 +18,10 @@ from node.results.frame_groups import (
     pin_dimensions,
     place_groups,
     referenced_series,
+    segment_group,
     slice_groups,
     stand_in,
+    state_frames,
 )
 from node.results.header import copy_valid, state_origin
 from node.results.planes import source_slices
@@ -54,34 +56,25 @@ def encode_volume_segmentation(request: ResultRequest) -> hd.seg.Segmentation:
     pointers = [item.DimensionIndexPointer for item in segmentation.DimensionIndexSequence]
     assert pointers == [Tag("ReferencedSegmentNumber"), Tag("ImagePositionPatient")]
     segmentation.SharedFunctionalGroupsSequence = [place_groups(slices[0], request.grid.spacing_mm[0])]
-    segmentation.PerFrameFunctionalGroupsSequence = list(_frame_groups(frames, slices))
+    del segmentation.PerFrameFunctionalGroupsSequence
     _state_pixels(segmentation, request, frames)
     # Every source is listed, also one in which nothing was found.
     segmentation.ReferencedSeriesSequence = referenced_series(request.evidence)
     del segmentation.SourceImageSequence
     copy_valid(request.source, segmentation, ("BodyPartExamined", "PositionReferenceIndicator"))
     state_origin(segmentation, request)
+    state_frames(segmentation, list(_frame_groups(frames, slices)))
     return segmentation
 
 
-def _frame_groups(frames: Sequence[_Frame], slices: Sequence[Slice]) -> Iterator[Dataset]:
+def _frame_groups(frames: Sequence[_Frame], slices: Sequence[Slice]) -> Iterator[bytes]:
     seen = sorted({frame.number for frame in frames})
     rank = {number: index for index, number in enumerate(seen, start=1)}
     groups_of_slices = slice_groups([slices[number] for number in seen], codes.cid7203.SegmentationImageDerivation)
     shown = dict(zip(seen, groups_of_slices, strict=True))
-    outlined = {segment: _segment_group(segment) for segment in {frame.segment for frame in frames}}
     for frame in frames:
-        groups = frame_groups(shown[frame.number], (frame.segment, rank[frame.number]))
-        groups.update(outlined[frame.segment])
-        yield groups
-
-
-def _segment_group(number: int) -> Dataset:
-    """Return the group of every frame of a segment."""
-    segment, group = Dataset(), Dataset()
-    segment.ReferencedSegmentNumber = number
-    group.SegmentIdentificationSequence = [segment]
-    return group
+        dimensions = (frame.segment, rank[frame.number])
+        yield frame_groups(shown[frame.number], dimensions, segment_group(frame.segment))
 
 
 def _state_pixels(segmentation: Dataset, request: ResultRequest, frames: Sequence[_Frame]) -> None:
@@ -89,7 +82,8 @@ def _state_pixels(segmentation: Dataset, request: ResultRequest, frames: Sequenc
     _, segmentation.Rows, segmentation.Columns = request.mask_shape
     segmentation.NumberOfFrames = len(frames)
     segmentation.SegmentsOverlap = "YES" if _do_overlap(masks, frames) else "NO"
-    segmentation.PixelData = pack_bits(masks[frame.segment - 1][frame.number] for frame in frames)
+    packed = pack_bits(masks[frame.segment - 1][frame.number] for frame in frames)
+    segmentation.add_new("PixelData", "OB", packed)
 
 
 def _do_overlap(masks: Sequence[Mask], frames: Sequence[_Frame]) -> bool:
