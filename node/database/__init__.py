@@ -4,6 +4,7 @@ from node.database.commitment_tables import Commitment, CommitmentReference, Ple
 from node.database.engine import Database
 from node.database.events import EventName, record_event, record_study_event
 from node.database.group import GroupCommit
+from node.database.prepared import Prepared
 from node.database.tables import (
     Association,
     AuditPosition,
@@ -39,6 +40,7 @@ __all__ = [
     "JobInput",
     "Pledge",
     "PledgedObject",
+    "Prepared",
     "Result",
     "Sender",
     "Series",

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from node import faults
 from node.database.engine import RECORDED
+from node.database.prepared import Prepared
 from node.database.tables import Association, Delivery, Event, Job, Study
 
 logger = logging.getLogger("radnode")
@@ -89,7 +90,7 @@ _WARNINGS = frozenset(
 Subject = Association | Study | Job | Delivery
 
 # A statement and no object: there is an event for each instance, and a session takes its time over objects.
-_INSERT = insert(Event)
+_INSERT = Prepared(insert(Event), [column.name for column in Event.__table__.columns if column.name != "id"])
 _ABOUT_NOTHING = dict.fromkeys(("association_id", "study_id", "job_id", "delivery_id"))
 
 
@@ -122,7 +123,8 @@ def record_study_event(session: Session, at: datetime, name: EventName, study_id
 
 
 def _record(session: Session, at: datetime, name: EventName, about: dict[str, int], detail: dict[str, Any]) -> None:
-    session.connection().execute(_INSERT, {**_ABOUT_NOTHING, **about, "at": at, "name": str(name), "detail": detail})
+    row = {**_ABOUT_NOTHING, **about, "at": at, "name": str(name), "detail": detail}
+    _INSERT.run(session.connection(), row)
     session.info.setdefault(RECORDED, []).append(name)
     faults.reach(name)
     identifiers = {key.removesuffix("_id"): value for key, value in about.items()}

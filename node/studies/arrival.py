@@ -11,14 +11,14 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from node.clock import Clock
-from node.database import Instance, Result, Series, Study
+from node.database import Instance, Prepared, Result, Series, Study
 from node.states import StudyState
 from node.studies.header import select_header
 from node.vocabulary import ReceivedInstance
 
 _NEW_ROW = [column.name for column in Instance.__table__.columns if column.name != "id"]
 
-_NOTE_ARRIVAL = (
+_NOTE_ARRIVAL = Prepared(
     update(Study)
     .where(
         Study.study_instance_uid == bindparam("study_uid"),
@@ -30,7 +30,7 @@ _NOTE_ARRIVAL = (
     .values(last_instance_boot_id=bindparam("boot_id"), last_instance_seconds=bindparam("seconds"))
     .returning(Study.id)
 )
-_ADD_ROW = (
+_ADD_ROW = Prepared(
     insert(Instance)
     .from_select(
         _NEW_ROW,
@@ -51,16 +51,14 @@ def add_usual_instance(session: Session, clock: Clock, received: ReceivedInstanc
     """
     session.flush()  # rows that objects of this transaction stand for
     connection = session.connection()
-    study = connection.scalar(
-        _NOTE_ARRIVAL,
-        {
-            "study_uid": received.study_instance_uid,
-            "stated_patient_id": received.study.patient_id,
-            "instance_uid": received.sop_instance_uid,
-            "boot_id": clock.boot_id,
-            "seconds": clock.boot_seconds(),
-        },
-    )
+    arrival = {
+        "study_uid": received.study_instance_uid,
+        "stated_patient_id": received.study.patient_id,
+        "instance_uid": received.sop_instance_uid,
+        "boot_id": clock.boot_id,
+        "seconds": clock.boot_seconds(),
+    }
+    study = _NOTE_ARRIVAL.run(connection, arrival).scalar()
     if study is None:
         return None
     row = {
@@ -77,4 +75,4 @@ def add_usual_instance(session: Session, clock: Clock, received: ReceivedInstanc
         "is_own_result": False,
         "received_at": clock.now(),
     }
-    return None if connection.scalar(_ADD_ROW, row) is None else int(study)
+    return None if _ADD_ROW.run(connection, row).scalar() is None else int(study)
