@@ -100,7 +100,7 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
-    """Four studies: ahead while the PACS is away, back before the true time, ahead again, and a death in between."""
+    """Four studies: ahead while the PACS is away, back before the true time, ahead again with a death in between, and back."""
     folder = tmp_path_factory.mktemp("clocks")
     home = folder / "node"
     home.mkdir()
@@ -142,8 +142,8 @@ def live(stage: Stage, pacs: SmallPacs) -> Journey:
         clock.set(TEN_YEARS)
         node.start()
         studies.append(stage.send(4))
+        clock.set(-TEN_YEARS)  # while nobody knows yet whether more of the study comes
         details = [node.finished(study) for study in studies]
-        clock.set(-TEN_YEARS)
         returned = node.returned()
     database = Database(node.folder / "radnode-data" / "radnode.db")
     with database.reading() as session:
