@@ -125,10 +125,12 @@ def run_tests(tests: Sequence[str], usual: Run, spoiled: _Spoiled | None = None)
         if spoiled is not None:
             sys.meta_path.insert(0, spoiled)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        with tempfile.TemporaryDirectory() as folder:
-            os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
-            code = pytest.main([*OPTIONS, f"--basetemp={folder}/run", *tests])
-        os._exit(code)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
+                os._exit(pytest.main([*OPTIONS, f"--basetemp={folder}/run", *tests]))
+        finally:
+            os._exit(1)  # pytest itself fell
     _, code, used = os.wait4(process, 0)
     return Run(code, time.monotonic() - began, used.ru_utime + used.ru_stime)
 
