@@ -89,7 +89,9 @@ def read_record(root: Path, model: Model) -> Record:
     try:
         record = Record.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ArtefactUnusable(f"{model.card.name}: not converted yet; {_REBUILD}") from None
+        raise ArtefactUnusable(
+            f"{model.card.name}: not converted yet; a node does so when it starts, `radnode models build` at once"
+        ) from None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ArtefactUnusable(f"{path}: cannot be read: {error!r}; {_REBUILD}") from error
     if record.origin != origin:

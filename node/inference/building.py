@@ -56,7 +56,8 @@ def _build(root: Path, model: Model) -> Outcome:
         record = build_artefact(root, model)
     except RadnodeError as error:
         return Outcome(name, None, 0.0, str(error))
-    return Outcome(name, record.difference, record.tolerance, record.fault)
+    measured = None if record.difference is None else float(f"{record.difference:.2g}")
+    return Outcome(name, measured, record.tolerance, record.fault)
 
 
 def main(config: str) -> None:
@@ -78,8 +79,8 @@ def _log(outcome: Outcome) -> None:
         fields = {"model": outcome.model, "reason": outcome.fault}
         logger.warning("network not converted", extra={"fields": fields})
     else:
-        fields = {"model": outcome.model, "difference": f"{outcome.difference:.2g}"}
-        logger.info("network converted", extra={"fields": fields})
+        measured = {"model": outcome.model, "difference": outcome.difference}
+        logger.info("network converted", extra={"fields": measured})
 
 
 def _end_with_node() -> None:

@@ -72,7 +72,7 @@ def how_served(model: Model, serving: Serving) -> str:
     try:
         difference = read_artefact(serving.root, model).record.difference
     except ArtefactUnusable as unusable:
-        return f"Keras: {unusable}"
+        return f"Keras: {str(unusable).removeprefix(f'{model.card.name}: ')}"
     return f"OpenVINO, at most {difference:.2g} from Keras"
 
 
