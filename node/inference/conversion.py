@@ -26,6 +26,8 @@ from node.vocabulary import Pixels
 
 TOLERANCE = 1e-4  # a hundredth of what any threshold or report shows; sound conversions stay below a fifth of it
 
+MOST_CHARACTERS = 300  # of what the converter says; a dump of the graph may follow
+
 
 def build_artefact(root: Path, model: Model, tolerance: float = TOLERANCE) -> Record:
     """Convert the model, compare it, keep what came of it in `root`, and return the record; call it in `changing`.
@@ -41,7 +43,7 @@ def build_artefact(root: Path, model: Model, tolerance: float = TOLERANCE) -> Re
     except (MemoryError, OSError):
         raise  # the next attempt may fare better
     except Exception as error:  # noqa: BLE001 - each step of the converter has errors of its own
-        record = replace(record, fault=f"cannot be converted: {_first_line(error)}")
+        record = replace(record, fault=f"cannot be converted: {_in_one_line(error)}")
     model.seen_again().require(record.origin.model_sha256)
     if record.fault:
         for path in folder.iterdir():
@@ -89,5 +91,5 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _in_one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:MOST_CHARACTERS]

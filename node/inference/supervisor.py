@@ -96,7 +96,7 @@ class Supervisor:
         if self._terms.is_confined:
             for what in missing_protections():
                 logger.warning("workers are not confined", extra={"fields": {"missing": what}})
-        if missing(self._models, self._serving):
+        if self._names and missing(self._models, self._serving):
             self._builder.start()
         else:
             self._fill_posts()
