@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from node.logs import configure_logs, log_failure
 from node.settings import load_settings
 
 logger = logging.getLogger("radnode.building")
+
+_STANDARD_INPUT = 0
 
 
 @dataclass(frozen=True)
@@ -84,5 +85,5 @@ def _log(outcome: Outcome) -> None:
 
 
 def _end_with_node() -> None:
-    sys.stdin.read()
+    os.read(_STANDARD_INPUT, 1)  # nothing ever comes but the end
     os._exit(1)
