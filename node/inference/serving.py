@@ -12,7 +12,7 @@ from typing import Protocol
 from node.catalog import Catalog, Model
 from node.errors import ArtefactUnusable
 from node.inference.artefact import is_to_build, read_artefact
-from node.inference.openvino_network import OpenVinoNetwork
+from node.inference.openvino_network import OpenVinoNetwork, import_openvino
 from node.settings import Settings
 from node.vocabulary import Pixels
 
@@ -63,6 +63,14 @@ def load_network(model: Model, serving: Serving | None) -> ServedNetwork:
     from node.inference.network import Network  # noqa: PLC0415 - seconds and memory that OpenVINO does without
 
     return Network(model)
+
+
+def import_library(serving: Serving) -> None:
+    """Import what runs the networks here, before there is one to load."""
+    if serving.why_keras:
+        import node.inference.network  # noqa: F401, PLC0415 - seconds and memory that OpenVINO does without
+    else:
+        import_openvino()
 
 
 def how_served(model: Model, serving: Serving) -> str:

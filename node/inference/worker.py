@@ -25,7 +25,7 @@ from node.errors import DatabaseBusy, LeaseLost
 from node.inference.execution import Execution, Station
 from node.inference.limits import WorkLimits, limits_of, most_samples_of
 from node.inference.pulse import Pulse
-from node.inference.serving import serving_of
+from node.inference.serving import import_library, serving_of
 from node.inference.supervisor import DEADLINE_EXIT, FENCED_EXIT
 from node.jobs.queue import Claim, JobQueue
 from node.logs import configure_logs, log_failure
@@ -160,13 +160,10 @@ def main(config: str, node_pid: str, pulse: str) -> None:
     catalog = site_catalog(settings)
     lease_seconds, attempts = settings.workers.lease_seconds, settings.workers.attempts
     queue = JobQueue(database, clock, lease_seconds, attempts, wants=_wants(settings))
-    station = Station(
-        settings.node.ae_title,
-        most_samples_of(settings.workers),
-        settings.workers.doubt_identity,
-        serving_of(settings),
-    )
+    serving, most_samples = serving_of(settings), most_samples_of(settings.workers)
+    station = Station(settings.node.ae_title, most_samples, settings.workers.doubt_identity, serving)
     execution = Execution(database, archive, catalog, queue, station)
+    import_library(serving)
     name = sys.stdin.readline().strip()
     if not name:
         return  # the node is gone, or has no post for it
