@@ -25,6 +25,7 @@ from node.studies.overview import StudyDetail, describe_study
 from node.vocabulary import PeerAddress
 
 SPARE = variable_name("workers", "spare")
+BUILD_SECONDS = 400.0
 ENDED = {"done", "unmatched", "attention", "held"}
 
 HANGING_PREPARE = '''
@@ -98,7 +99,8 @@ class ServedNode:
         try:
             wait_for_port(self.port)
             if self.waits_for_workers:
-                until(self.workers, self.folder / "node.log")  # they come when what they serve is converted
+                # They come when what they serve is converted.
+                until(self.workers, self.folder / "node.log", BUILD_SECONDS)
         except AssertionError:
             self.stop()
             raise

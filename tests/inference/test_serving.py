@@ -10,7 +10,7 @@ import pytest
 from builders import chest_dx, write
 from model_copies import copy_model
 from pydicom.dataset import Dataset
-from served import ServedNode, are_gone, memory_map
+from served import BUILD_SECONDS, ServedNode, are_gone, memory_map
 from waiting import until
 
 from node.demo.pacs import SmallPacs
@@ -58,6 +58,7 @@ def test_what_is_missing_is_converted_once_and_workers_answer_without_tensorflow
     try:
         until(lambda: node.builders() or node.workers(), node.folder / "node.log")
         node.send(write(chest, tmp_path / "sent"))  # it listens meanwhile
+        until(node.workers, node.folder / "node.log", BUILD_SECONDS)
         first = node.finished(chest)
         (worker,) = node.workers()
         assert "openvino" in memory_map(worker)
