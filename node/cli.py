@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from node.bench_verbs import bench
-from node.catalog import Catalog, bundled_config, bundled_models, site_catalog
+from node.catalog import bundled_config, site_catalog
 from node.clock import SystemClock
 from node.database import Database
 from node.delivery.destinations import echo_peers, list_peers, pause_destination, resume_destination
@@ -21,6 +21,7 @@ from node.delivery.outbox import resend
 from node.display import collect, print_rows, print_study, show_answers, show_rehearsal
 from node.errors import RadnodeError, SettingsError
 from node.logs import LOG_FORMAT_VARIABLE, LogFormat, configure_logs
+from node.model_verbs import models
 from node.settings import Settings, load_settings
 from node.signals import end_signals
 from node.states import DeliveryState
@@ -35,7 +36,7 @@ from node.studies.overview import describe_study, list_deliveries, list_studies
 from node.studies.rehearsal import AssumedSender
 from node.training_verbs import evaluate, train
 from node.upkeep_verbs import backup, repair, restore, verify
-from node.verb_options import config_option, json_option
+from node.verb_options import config_option, json_option, settings_or_defaults
 from node.vocabulary import PeerAddress
 
 CONFIG_FILES = ("node.toml", "peers.toml", "routes.toml")
@@ -61,7 +62,7 @@ def main() -> None:
     """A DICOM node that runs trained networks on the studies it receives and sends SEG and SR back."""
 
 
-for _verb in (train, evaluate, bench, backup, restore, repair, verify):
+for _verb in (models, train, evaluate, bench, backup, restore, repair, verify):
     main.add_command(_verb)
 
 
@@ -264,39 +265,9 @@ def rules() -> None:
 @json_option
 def test_rules(folder: Path, sender: str, sender_address: str, config: Path, as_json: bool) -> None:
     """Tell for every rule and series in FOLDER whether it matches and why; nothing is run or sent."""
-    settings = _settings_or_defaults(config)
+    settings = settings_or_defaults(config)
     catalog = site_catalog(settings)
     show_rehearsal(find_instances(folder), AssumedSender(sender, sender_address), settings, catalog, as_json)
-
-
-@main.group()
-def models() -> None:
-    """Show and check the models that are installed."""
-
-
-@models.command("list")
-@click.option("--folder", "folders", type=_folder, multiple=True, help="A further folder that holds model folders.")
-@json_option
-def list_models(folders: tuple[Path, ...], as_json: bool) -> None:
-    """List every model with its version, status and what it takes."""
-    catalog = Catalog([bundled_models(), *folders])
-    rows = [_model_row(catalog, name) for name in sorted(catalog.models)]
-    print_rows("Models", rows, ("name", "version", "status", "title", "modality", "body_part"), as_json)
-
-
-@models.command("check")
-@click.argument("name", required=False)
-@click.option("--folder", "folders", type=_folder, multiple=True, help="A further folder that holds model folders.")
-def check_models(name: str | None, folders: tuple[Path, ...]) -> None:
-    """Check card, codes and weights of every model (or the one called NAME), and run its network once."""
-    from node.inference.network import Network
-
-    catalog = Catalog([bundled_models(), *folders])
-    for model in [catalog[name]] if name else catalog.models.values():
-        model.check_weights()
-        Network(model).warm_up()
-        click.echo(f"{model.card.name} {model.card.version}: card, codes, weights and network are in order")
-        click.echo(f"  SHA-256 {model.identity.sha256}")
 
 
 @main.command()
@@ -315,7 +286,7 @@ def send(
     config: Path,
 ) -> None:
     """Send every DICOM file in FOLDER over C-STORE, to this node or to another receiver."""
-    settings = _settings_or_defaults(config)
+    settings = settings_or_defaults(config)
     receiver = PeerAddress(
         called_ae_title or settings.node.ae_title, host or settings.dicom.host, port or settings.dicom.port
     )
@@ -341,11 +312,6 @@ def demo(study: Path | None, output: Path, json_file: Path | None) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _settings_or_defaults(config: Path) -> Settings:
-    """Return the settings of a node, or the defaults and the environment's where there is none here."""
-    return load_settings(config if config.exists() else bundled_config() / "node.toml")
-
-
 def _database(settings: Settings) -> Database:
     if not settings.database_file.exists():
         raise SettingsError(
@@ -354,16 +320,3 @@ def _database(settings: Settings) -> Database:
         )
     return Database(settings.database_file)
 
-
-def _model_row(catalog: Catalog, name: str) -> dict[str, Any]:
-    model = catalog[name]
-    return {
-        "name": name,
-        "version": model.card.version,
-        "status": model.card.status,
-        "task": model.card.task,
-        "title": model.card.title,
-        "modality": [value for wanted in model.card.input.values() for value in wanted.modality],
-        "body_part": [value for wanted in model.card.input.values() for value in wanted.body_part],
-        "sha256": model.identity.sha256,
-    }

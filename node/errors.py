@@ -6,6 +6,8 @@ RadnodeError
     WeightsMismatch    the weights file is not the one model.toml names
     ModelNotTrusted    the model is not among those that node.toml lets run
     ModelChanged       the model folder is not what a job, or the node at its start, took it for
+  ArtefactUnusable     a converted network is missing, spoiled or another's; Keras serves instead
+    ConversionFailed   a network could not be converted, or answered otherwise than Keras
   ArchiveError
     ArchiveFull        no room to keep an instance
     MalformedInstance  the data set does not end where its lengths say
@@ -83,6 +85,14 @@ class ModelNotTrusted(ModelCardError):
 
 class ModelChanged(ModelCardError):
     """The model folder is not what a job, or the node at its start, took it for; nothing of it is run."""
+
+
+class ArtefactUnusable(RadnodeError):
+    """A converted network is missing, spoiled, or was made of something else."""
+
+
+class ConversionFailed(ArtefactUnusable):
+    """A network could not be converted, or the converted one differs from Keras by more than it may."""
 
 
 class ArchiveError(RadnodeError):

@@ -123,6 +123,8 @@ class WorkersSection(Section):
 
     count: Count = 1
     spare: bool = True
+    engine: Literal["auto", "keras"] = "auto"
+    artefacts: str = ""
     threads: Annotated[int, Field(ge=0)] = 0
     memory_mb: Annotated[int, Field(ge=0)] = 0
     confined: bool = True
@@ -130,6 +132,10 @@ class WorkersSection(Section):
     deadline_seconds: Seconds = 300.0
     attempts: Count = 3
     doubt_identity: bool = False
+
+    def in_folder(self, folder: Path) -> WorkersSection:
+        """Return the same with a folder that is relative to `folder` made whole."""
+        return self.model_copy(update={"artefacts": str(folder / self.artefacts)}) if self.artefacts else self
 
 
 class DeliverySection(Section):
@@ -207,6 +213,11 @@ class Settings(_NodeFile):
         return self.node.data / "radnode.db"
 
     @property
+    def artefacts_folder(self) -> Path:
+        """Return where converted networks lie."""
+        return Path(self.workers.artefacts) if self.workers.artefacts else self.node.data / "networks"
+
+    @property
     def accepts_anyone(self) -> bool:
         """Return whether peers that peers.toml does not name may send; by default on loopback only."""
         return self.dicom.accept == "anyone" or (self.dicom.accept == "auto" and all(map(_is_loopback, self.hosts)))
@@ -280,6 +291,7 @@ def load_settings(node_file: Path, environment: Mapping[str, str] = os.environ) 
     parts = {name: getattr(node.content, name) for name in _NodeFile.model_fields if name != "node"}
     tls = parts["tls"] = node.content.tls.in_folder(folder)
     parts["audit"] = node.content.audit.in_folder(folder)
+    parts["workers"] = node.content.workers.in_folder(folder)
     known = {name: peer.in_folder(folder, tls.certificate, tls.key) for name, peer in peers.content.peer.items()}
     return Settings(node=section, peers=known, rules=routes.content.rule, **parts)
 

@@ -1,10 +1,13 @@
-"""The options that verbs of `radnode` in several files share."""
+"""The options that verbs of `radnode` in several files share, and what they mean."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
+
+from node.catalog import bundled_config
+from node.settings import Settings, load_settings
 
 config_option = click.option(
     "--config",
@@ -14,3 +17,8 @@ config_option = click.option(
     help="The node.toml that `radnode init` wrote.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def settings_or_defaults(config: Path) -> Settings:
+    """Return the settings of a node, or the defaults and the environment's where there is none here."""
+    return load_settings(config if config.exists() else bundled_config() / "node.toml")

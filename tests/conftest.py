@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from node.settings import variable_name
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -20,6 +22,16 @@ def shared() -> Path:
     if not (root / "data").is_dir():
         pytest.skip(f"needs real images: no data/ in {root}; set RADNODE_SHARED to the folder that has them")
     return root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that every node of this session keeps converted networks in: the first that needs one converts it."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = Path(os.environ.setdefault(variable_name("workers", "artefacts"), str(base / "networks")))
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from node.studies.overview import StudyDetail, describe_study
 from node.vocabulary import PeerAddress
 
 SPARE = variable_name("workers", "spare")
+BUILD_SECONDS = 400.0
 ENDED = {"done", "unmatched", "attention", "held"}
 
 HANGING_PREPARE = '''
@@ -69,6 +70,7 @@ class ServedNode:
     model: str = "chest_dx_lungs"
     port: int = field(default_factory=free_port)
     environment: dict[str, str] = field(default_factory=dict)
+    waits_for_workers: bool = True
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -96,6 +98,9 @@ class ServedNode:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
             wait_for_port(self.port)
+            if self.waits_for_workers:
+                # They come when what they serve is converted.
+                until(self.workers, self.folder / "node.log", BUILD_SECONDS)
         except AssertionError:
             self.stop()
             raise
@@ -108,9 +113,16 @@ class ServedNode:
 
     def workers(self) -> list[int]:
         """Return the process ids of the workers."""
+        return [pid for pid in self.children() if "worker" in command_line(pid)]
+
+    def builders(self) -> list[int]:
+        """Return the process ids of what converts networks, one at most."""
+        return [pid for pid in self.children() if "building" in command_line(pid)]
+
+    def children(self) -> list[int]:
+        """Return the process ids of all that the node started, from whichever thread, and that still runs."""
         assert self.process is not None
-        pid = self.process.pid
-        threads = Path(f"/proc/{pid}/task").glob("*/children")
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         return [int(child) for thread in threads for child in thread.read_text().split()]
 
     def send(self, *paths: Path) -> None:
@@ -129,6 +141,19 @@ class ServedNode:
 
     def returned(self) -> list[Dataset]:
         return [dcmread(path) for path in self.pacs.received()]
+
+
+def command_line(pid: int) -> list[str]:
+    """Return the words that a process was started with; none of one that has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def memory_map(pid: int) -> str:
+    """Return the files that lie in the memory of a process, by line."""
+    return Path(f"/proc/{pid}/maps").read_text()
 
 
 def hanging_model(folder: Path) -> Path:

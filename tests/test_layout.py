@@ -30,6 +30,7 @@ LIBRARY_HOMES = {
     "tensorflow": {"inference", "training", "models"},
     "keras": {"inference", "networks", "training", "models"},
     "highdicom": {"results", "bench"},
+    "openvino": {"inference"},
 }
 
 
@@ -103,7 +104,13 @@ def test_what_serving_needs_of_a_model_imports_no_keras() -> None:
 
 
 def test_building_the_whole_node_process_loads_no_inference_library() -> None:
-    code = "import sys, node.service; print(*sorted({'tensorflow', 'keras', 'torch', 'jax'} & set(sys.modules)))"
+    code = "import sys, node.service; print(*sorted({'tensorflow', 'keras', 'openvino', 'jax'} & set(sys.modules)))"
+    assert run_python(code).strip() == ""
+
+
+def test_a_worker_starts_without_a_network_library_and_without_what_migrates_the_database() -> None:
+    needless = {"tensorflow", "keras", "openvino", "alembic"}
+    code = f"import sys, node.inference.worker; print(*sorted({needless} & set(sys.modules)))"
     assert run_python(code).strip() == ""
 
 

@@ -1,16 +1,16 @@
-"""Running networks: a worker's way beside Keras' `predict`, and from the start of a process to its first answer."""
+"""Running networks as a worker serves them beside Keras' `predict`, from the start of a process to many answers."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib.metadata import packages_distributions, version
 
 from node.bench.comparison import OURS, Task
-from node.bench.cost import Cost, command_cost
+from node.bench.cost import command_cost
 from node.bench.performing import Performer, performers
 from node.bench.plan import Benchmark, Plan
 from node.bench.programs import environment
@@ -25,20 +25,21 @@ _MODULE = [sys.executable, "-m", "node.bench.infer_ways"]
 def infer_tasks(plan: Plan) -> Iterator[Task]:
     """Yield pictures one by one and in batches, volumes, and cold starts; a quick run has pictures alone."""
     calls = 2 if plan.is_quick else CALLS
-    pictures = performers(WAYS, (str(PICTURE_RANK),), plan.folder / "pictures", plan.stack)
+    picture = _prepare(PICTURE_RANK, plan)
+    pictures = performers(WAYS, picture, plan.folder / "pictures", plan.stack)
     yield _task("picture by picture", 1, calls, pictures)
     if plan.is_quick:
         return
     yield _task("pictures in batches of 8", 8, calls // 4, pictures)
-    volumes = performers(WAYS, (str(VOLUME_RANK),), plan.folder / "volumes", plan.stack)
+    volume = _prepare(VOLUME_RANK, plan)
+    volumes = performers(WAYS, volume, plan.folder / "volumes", plan.stack)
     yield _task("windows of a volume one by one", 1, calls // 4, volumes)
-    for name, rank in (("picture", PICTURE_RANK), ("window of a volume", VOLUME_RANK)):
-        model = _choose(rank)
+    for name, words in (("picture", picture), ("window of a volume", volume)):
         yield Task(
             f"from the start of a process to its first answer on a {name}",
             1,
             "starts",
-            {way: partial(_start, word, model) for way, word in STARTS.items()},
+            {way: partial(command_cost, [*_MODULE, word, *words], environment()) for way, word in STARTS.items()},
         )
 
 
@@ -47,14 +48,13 @@ def _task(what: str, batch: int, calls: int, started: Mapping[str, Performer]) -
     return Task(f"segment {what}", batch * calls, "images", ways)
 
 
-def _choose(rank: int) -> list[str]:
-    """Return name and input shape of the model that the other tasks run; asked in a process, as this has no Keras."""
-    answer = subprocess.run([*_MODULE, "choose", str(rank)], env=environment(), capture_output=True, check=True)
-    return [str(word) for word in json.loads(answer.stdout)]
-
-
-def _start(word: str, model: Sequence[str]) -> Cost:
-    return command_cost([*_MODULE, word, *model], environment())
+def _prepare(rank: int, plan: Plan) -> tuple[str, ...]:
+    """Convert a model's network; return where to, its name and its shape. Done in a process, as this has no Keras."""
+    plan.tell("converting a network")
+    artefacts = str(plan.folder / "networks")
+    command = [*_MODULE, "prepare", artefacts, str(rank)]
+    answer = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, check=True)
+    return (artefacts, *map(str, json.loads(answer.stdout)))
 
 
 def _tensorflow_version() -> str:
@@ -66,6 +66,11 @@ def _tensorflow_version() -> str:
 INFER = Benchmark(
     "infer",
     "The first bundled models that segment pictures and volumes, on noise, in fp32 on the CPUs.",
-    lambda: {OURS: version("radnode"), "keras": version("keras"), "tensorflow": _tensorflow_version()},
+    lambda: {
+        OURS: version("radnode"),
+        "openvino": version("openvino"),
+        "keras": version("keras"),
+        "tensorflow": _tensorflow_version(),
+    },
     infer_tasks,
 )

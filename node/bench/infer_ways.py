@@ -1,10 +1,11 @@
-"""The ways of running a network: as a worker runs it, and with Keras' `predict`."""
+"""The ways of running a network: as a worker serves it, and with Keras' `predict`."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -12,50 +13,68 @@ from node.bench.cost import Facts
 from node.bench.infer import PICTURE_RANK
 from node.bench.performing import Performance
 from node.catalog import Catalog, Model, bundled_models
+from node.errors import BenchFailed
+from node.inference.artefact import read_artefact
 from node.inference.loading import load_part
-from node.inference.network import Network
+from node.inference.openvino_network import OpenVinoNetwork
 from node.vocabulary import Pixels
 
-
-def with_radnode(rank: str) -> Performance:
-    """Run the network as a worker does, loaded and traced before."""
-    model, shape = _model_of(int(rank))
-    network = Network(model)
-    network.warm_up()
-    return _performance(network.predict, shape, model)
+Predict = Callable[[Pixels], Pixels]
 
 
-def with_keras(rank: str) -> Performance:
+def with_radnode(artefacts: str, name: str, *sides: str) -> Performance:
+    """Run the network as a worker does, loaded before, and having answered once."""
+    return _performance(_served(artefacts, name), name, _shape(sides))
+
+
+def with_keras(_artefacts: str, name: str, *sides: str) -> Performance:
     """Run the same network with `keras.Model.predict`, which has run once before."""
+    return _performance(_keras(name), name, _shape(sides))
+
+
+def prepare(artefacts: str, rank: str) -> None:
+    """Convert the first bundled model that segments images of this rank, as a node does before its first worker.
+
+    Prints its name and the shape its network takes, as JSON. Raises BenchFailed.
+    """
+    from node.inference.building import build_all  # noqa: PLC0415 - no other way here may import TensorFlow for it
+
     model, shape = _model_of(int(rank))
-    predict = _keras(model)
-    predict(_batch(1, shape))
-    return _performance(predict, shape, model)
+    for outcome in build_all(Path(artefacts), [model]):
+        if outcome.fault:
+            raise BenchFailed(f"{outcome.model}: {outcome.fault}; expected a network that answers as Keras does")
+    print(json.dumps([model.card.name, *shape]))
 
 
-def start_radnode(name: str, shape: tuple[int, ...]) -> None:
-    """Do what a worker does from its start to its first answer."""
-    Network(Catalog([bundled_models()])[name]).predict(_batch(1, shape))
+def start_radnode(artefacts: str, name: str, *sides: str) -> None:
+    """Do with the network what a worker does from its start to its first answer."""
+    _served(artefacts, name)(_batch(1, _shape(sides)))
 
 
-def start_keras(name: str, shape: tuple[int, ...]) -> None:
+def start_keras(_artefacts: str, name: str, *sides: str) -> None:
     """Do the same with `keras.Model.predict`."""
-    _keras(Catalog([bundled_models()])[name])(_batch(1, shape))
+    _keras(name)(_batch(1, _shape(sides)))
 
 
 def main(word: str, *rest: str) -> None:
-    """Say which model segments images of a rank, as JSON, or start as this way does."""
-    if word == "choose":
-        model, shape = _model_of(int(rest[0]))
-        print(json.dumps([model.card.name, *shape]))
-    else:
-        {"radnode": start_radnode, "keras": start_keras}[word](rest[0], tuple(map(int, rest[1:])))
+    """Prepare, or start as one of the ways does."""
+    ways: dict[str, Callable[..., None]] = {"prepare": prepare, "radnode": start_radnode, "keras": start_keras}
+    ways[word](*rest)
 
 
-def _keras(model: Model) -> Callable[[Pixels], Pixels]:
+def _served(artefacts: str, name: str) -> Predict:
+    return OpenVinoNetwork(read_artefact(Path(artefacts), _model(name))).predict
+
+
+def _keras(name: str) -> Predict:
+    model = _model(name)
     graph = load_part(model.folder, "architecture").build()
     graph.load_weights(model.weights)
     return lambda batch: np.asarray(graph.predict(batch, verbose=0))
+
+
+def _model(name: str) -> Model:
+    return Catalog([bundled_models()])[name]
 
 
 def _model_of(rank: int) -> tuple[Model, tuple[int, ...]]:
@@ -74,12 +93,17 @@ def _segmenting(rank: int) -> Iterator[Model]:
             yield model
 
 
+def _shape(sides: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(map(int, sides))
+
+
 def _batch(count: int, shape: tuple[int, ...]) -> Pixels:
     return np.random.default_rng(1).normal(size=(count, *shape)).astype(np.float32)
 
 
-def _performance(predict: Callable[[Pixels], Pixels], shape: tuple[int, ...], model: Model) -> Performance:
+def _performance(predict: Predict, name: str, shape: tuple[int, ...]) -> Performance:
     """Call so many times with a batch of noise; the mean of the answer shows that the ways give the same."""
+    predict(_batch(1, shape))
 
     def perform(batch: str, calls: str) -> Pixels:
         noise = _batch(int(batch), shape)
@@ -89,7 +113,7 @@ def _performance(predict: Callable[[Pixels], Pixels], shape: tuple[int, ...], mo
 
     def facts(answer: Pixels) -> Facts:
         size = " x ".join(map(str, shape))
-        return {"model": model.card.name, "input": size, "mean_answer": f"{float(np.mean(answer)):.5f}"}
+        return {"model": name, "input": size, "mean_answer": f"{float(np.mean(answer)):.5f}"}
 
     return Performance(perform, facts)
 

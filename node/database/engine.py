@@ -8,8 +8,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -45,6 +43,9 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables to the newest revision; does nothing when they are there already."""
+        from alembic import command  # noqa: PLC0415 - workers never migrate, and need not wait for this
+        from alembic.config import Config  # noqa: PLC0415
+
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self._named_failures(), self._writer.begin() as connection:

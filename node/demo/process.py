@@ -28,9 +28,15 @@ class NodeProcess:
     The peer sends the studies and, as the default rules say, gets the results back.
     """
 
-    def __init__(self, folder: Path, peer: PeerAddress) -> None:
-        """Write the configuration to `folder`, where the node also keeps its data and its log."""
+    def __init__(self, folder: Path, peer: PeerAddress, artefacts: Path | None = None) -> None:
+        """Write the configuration to `folder`, where the node also keeps its data and its log.
+
+        Converted networks lie with the data, or in `artefacts`, which several runs may share.
+        """
         self._config = _write_config(folder, peer)
+        if artefacts is not None:
+            with self._config.open("a") as config:
+                config.write(f'\n[workers]\nartefacts = "{artefacts}"\n')
         self._log = folder / "node.log"
         self.settings: Settings = load_settings(self._config, {})
         self._process: subprocess.Popen[bytes] | None = None

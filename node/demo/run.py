@@ -32,6 +32,7 @@ from node.vocabulary import PeerAddress
 
 PEER = "DEMOPACS"
 STUDIES = 3
+NETWORKS = "networks"
 PATIENCE_SECONDS = 300.0
 POLL_SECONDS = 0.1
 _ENDED = {StudyState.DONE, StudyState.UNMATCHED, StudyState.ATTENTION, StudyState.HELD}
@@ -41,7 +42,8 @@ def run_demo(studies: Path | None, output: Path, json_file: Path | None) -> bool
     """Send studies through a whole node and print what the PACS got; return whether all of it came.
 
     `studies` is a folder of DICOM files; None makes chest radiographs up. Everything of this run is
-    kept in a new folder under `output`. Raises RadnodeError when the node cannot run at all.
+    kept in a new folder under `output`, but for the networks that a first run converts for all later ones.
+    Raises RadnodeError when the node cannot run at all.
     """
     console = Console()
     folder = output.resolve() / datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")
@@ -51,7 +53,7 @@ def run_demo(studies: Path | None, output: Path, json_file: Path | None) -> bool
         console.print(
             f"Starting a node and its worker; everything of this run is kept in {folder}", soft_wrap=True
         )
-        with NodeProcess(folder / "node", peer) as node:
+        with NodeProcess(folder / "node", peer, output.resolve() / NETWORKS) as node:
             all_taken = show_answers(PEER, node.address, sources)
             database = Database(node.settings.database_file)
             _wait(database, node, console)

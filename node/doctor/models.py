@@ -10,6 +10,7 @@ from functools import partial
 
 from node.catalog import site_catalog
 from node.doctor.check import Check, Outcome, fault, fine, warning
+from node.inference.serving import how_served, serving_of
 from node.settings import Settings
 
 _PATIENCE_SECONDS = 120.0
@@ -28,7 +29,7 @@ def check_model(settings: Settings, name: str) -> Outcome:
     model = site_catalog(settings)[name]
     for checked in filter(None, (model, model.gate)):
         checked.check_weights()
-    found = f"version {model.card.version}, weights as its card says"
+    found = f"version {model.card.version}, weights as its card says, {how_served(model, serving_of(settings))}"
     if model.card.status != "released":
         return warning(f"{found}; {model.card.status}", "read its card.md before you rely on it")
     return fine(found)

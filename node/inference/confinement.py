@@ -1,7 +1,8 @@
 """What a worker gives up before it reads a single image: network, files, privileges, memory without end.
 
-Started as `python -P -m node.inference.confinement TERMS CONFIG NODE_PID PULSE`. Codecs parse what anyone
-may have sent; a flaw in one must reach neither the network nor a file that is not the worker's.
+Started as `python -P -m node.inference.confinement TERMS MODULE ARGUMENT...`, where MODULE is the worker, or the
+builder, which runs the code of models too. Codecs parse what anyone may have sent; a flaw in one must reach
+neither the network nor a file that is not the worker's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 
 from node.inference import landlock, seccomp
@@ -95,16 +97,19 @@ def drop_capabilities() -> None:
         raise OSError(ctypes.get_errno(), f"capset: {os.strerror(ctypes.get_errno())}")
 
 
-def _main(terms: Terms, arguments: list[str]) -> None:
+def confined_command(terms: Terms, module: str, *arguments: str) -> list[str]:
+    """Return the command that runs `main` of a module of this package in a process of its own, on these terms."""
+    # -P: the folder the node was started in is none of that process's business.
+    return [sys.executable, "-P", "-m", "node.inference.confinement", terms.to_json(), module, *arguments]
+
+
+def _main(terms: Terms, module: str, arguments: list[str]) -> None:
     limit_memory(terms.memory_bytes)
     if terms.is_confined:
         confine(terms)
     # Not before: what these import starts threads, which would go on unconfined.
-    from node.inference.worker import main  # noqa: PLC0415
-
-    config, node_pid, pulse = arguments
-    main(Path(config), int(node_pid), int(pulse))
+    import_module(f"node.inference.{module}").main(*arguments)
 
 
 if __name__ == "__main__":
-    _main(Terms.from_json(sys.argv[1]), sys.argv[2:])
+    _main(Terms.from_json(sys.argv[1]), sys.argv[2], sys.argv[3:])

@@ -21,7 +21,7 @@ from node.imaging.volume import Volume
 from node.inference.analysis import Analysis, Gate, Inputs, analyse
 from node.inference.doubts import find_doubts
 from node.inference.loading import load_part
-from node.inference.network import Network
+from node.inference.serving import ServedNetwork, Serving, load_network
 from node.jobs.queue import Claim, JobQueue, StoredResult
 from node.results.encode import encode_results
 from node.results.identity import check_results
@@ -32,14 +32,16 @@ from node.results.request import KeyPicture, NodeDevice, ResultObject, ResultReq
 
 @dataclass(frozen=True)
 class Station:
-    """What is the same for every job: the AE title that results state as their device, the pixel budget, and doubts.
+    """What is the same for every job: the AE title that results state as their device, the pixel budget, and so on.
 
-    An image of more than `most_samples` is refused; `doubts_identity` notes estimates that disagree with the header.
+    An image of more than `most_samples` is refused; `doubts_identity` notes estimates that disagree with the header;
+    without `serving` every network is Keras'.
     """
 
     ae_title: str
     most_samples: int
     doubts_identity: bool = False
+    serving: Serving | None = None
 
 
 class Execution:
@@ -55,10 +57,10 @@ class Execution:
         self._queue = queue
         self._station = station
         self._device = NodeDevice(station.ae_title, version("radnode"))
-        self._networks: dict[str, Network] = {}
+        self._networks: dict[str, ServedNetwork] = {}
 
     def warm_up(self, model: str) -> None:
-        """Load a model's network and its gate's, and trace each once."""
+        """Load a model's network and its gate's, and let each answer once."""
         self._network(model).warm_up()
         gate = self._catalog[model].gate
         if gate is not None:
@@ -100,12 +102,12 @@ class Execution:
             return ()
         return find_doubts(analysis.description.conclusions, model.card.output, inputs[analysis.role][0])
 
-    def _network(self, name: str) -> Network:
+    def _network(self, name: str) -> ServedNetwork:
         """Return a model's network, loaded once together with its code: only what its identity was made of."""
         if name not in self._networks:
             model = self._catalog[name]
             sha256 = model.identity.sha256  # before anything of it is loaded
-            network = Network(model)
+            network = load_network(model, self._station.serving)
             load_part(model.folder, "preprocess")  # now, so that one swap takes network and code or neither
             model.seen_again().require(sha256)
             self._networks[name] = network

@@ -1,6 +1,8 @@
-"""A network that is built once, stays in memory and answers one batch at a time."""
+"""A Keras network that is built once, stays in memory and answers one batch at a time: the reference for any other."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -27,15 +29,15 @@ class Network:
                 f"{model.card.name}: {model.weights.name} does not fit architecture.py: {error}; "
                 "train the model again or restore both files"
             ) from error
-        self._shape = graph.input_shape[1:]
-        signature = [tf.TensorSpec((None, *self._shape), tf.float32)]
+        self.shape: tuple[int, ...] = tuple(graph.input_shape[1:])
+        signature = [tf.TensorSpec((None, *self.shape), tf.float32)]
         self._call = tf.function(
             lambda batch: graph(batch, training=False), input_signature=signature, autograph=False
         )
 
     def warm_up(self) -> None:
         """Trace the graph, so that the first job does not wait for it."""
-        self.predict(np.zeros((1, *self._shape), np.float32))
+        self.predict(np.zeros((1, *self.shape), np.float32))
 
     def predict(self, batch: Pixels) -> Pixels:
         """Return the network's output for `batch`, shaped as architecture.py says.
@@ -47,8 +49,6 @@ class Network:
         pieces = range(0, len(batch), PIECE)
         return np.concatenate([self._call(tf.constant(batch[at : at + PIECE])).numpy() for at in pieces])
 
-
-def use_threads(count: int) -> None:
-    """Give every network `count` CPU threads (0 for as many as there are cores); call it once, first."""
-    tf.config.threading.set_intra_op_parallelism_threads(count)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    def traced(self) -> Any:
+        """Return the graph as a concrete function of TensorFlow, to be converted."""
+        return self._call.get_concrete_function()

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -14,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from node.catalog import bundled_models
-from node.inference.confinement import Terms, missing_protections
+from node.archive.disk import make_folder
+from node.catalog import bundled_models, site_catalog
+from node.inference.builder import Builder
+from node.inference.confinement import Terms, confined_command, missing_protections
 from node.inference.limits import memory_bytes_of
 from node.inference.pulse import PulseMonitor
+from node.inference.serving import missing, models_of_rules, serving_of
 from node.jobs.queue import JobQueue
 from node.settings import Settings
 
@@ -75,7 +77,12 @@ class Supervisor:
         self._names = [f"worker-{number}" for number in range(1, settings.workers.count + 1)]
         self._longest_silence_seconds = max(settings.workers.lease_seconds, SHORTEST_SILENCE_SECONDS)
         self._terms = worker_terms(config, settings)
+        self._environment = os.environ | WORKER_ENVIRONMENT | _threads(settings.workers.threads)
         self._queue = queue
+        self._serving = serving_of(settings)
+        self._models = models_of_rules(settings, site_catalog(settings))
+        command = confined_command(builder_terms(config, settings), "building", str(config))
+        self._builder = Builder(command, self._environment)
         self._children: dict[str, _Child] = {}
         self._not_before: dict[str, float] = {}
         self._wants_spare = settings.workers.spare
@@ -83,16 +90,26 @@ class Supervisor:
         self._no_spare_before = 0.0
 
     def start(self) -> None:
-        """Take back what workers of an earlier run held, then start every worker."""
+        """Take back what workers of an earlier run held, then start every worker, or first what they are to serve."""
         self._queue.interrupt()
+        make_folder(self._serving.root)  # before a process is confined to it
         if self._terms.is_confined:
             for what in missing_protections():
                 logger.warning("workers are not confined", extra={"fields": {"missing": what}})
-        for name in self._names:
-            self._fill_post(name)
+        if self._names and missing(self._models, self._serving):
+            self._builder.start()
+        else:
+            self._fill_posts()
 
     def check(self) -> None:
-        """Give back the jobs of workers that died or hang, and fill their posts again, at growing intervals."""
+        """Give back the jobs of workers that died or hang, and fill their posts again, at growing intervals.
+
+        All posts are filled once nothing is built any more, whatever came of that: Keras can serve too.
+        """
+        if self._builder.is_running:
+            if self._builder.has_just_ended():
+                self._fill_posts()
+            return
         for name, child in list(self._children.items()):
             code = child.process.poll()
             if code is None:
@@ -106,7 +123,8 @@ class Supervisor:
             self._keep_spare()
 
     def stop(self, timeout_seconds: float) -> None:
-        """Let each worker finish its job, and end those that take longer than `timeout_seconds`."""
+        """Let each worker finish its job, and end those that take longer than `timeout_seconds`; end what builds."""
+        self._builder.end()
         children = [*self._children.values(), *filter(None, [self._spare])]
         for child in children:
             child.process.terminate()
@@ -138,6 +156,10 @@ class Supervisor:
         fields = {"worker": child.name, "exit_code": code, "jobs_released": released, "restart_in_s": pause}
         logger.error("worker died", extra={"fields": fields})
 
+    def _fill_posts(self) -> None:
+        for name in self._names:
+            self._fill_post(name)
+
     def _fill_post(self, name: str, early_deaths: int = 0) -> None:
         """Give a post to the worker that stands by, or to a new one."""
         child, self._spare = self._spare or self._spawn(), None
@@ -158,11 +180,10 @@ class Supervisor:
     def _spawn(self) -> _Child:
         """Start a worker by module name, so that nothing of this process's memory is shared; it stands by."""
         pulse = PulseMonitor()
-        # -P: the folder the node was started in is none of the worker's business.
-        command = [sys.executable, "-P", "-m", "node.inference.confinement", self._terms.to_json()]
-        command += [str(self._config), str(os.getpid()), str(pulse.far_end)]
-        environment = os.environ | WORKER_ENVIRONMENT
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, pass_fds=(pulse.far_end,))
+        command = confined_command(self._terms, "worker", str(self._config), str(os.getpid()), str(pulse.far_end))
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, env=self._environment, pass_fds=(pulse.far_end,)
+        )
         pulse.listen()
         assert process.stdin is not None
         return _Child(process, process.stdin, pulse)
@@ -172,7 +193,7 @@ def worker_terms(config: Path, settings: Settings) -> Terms:
     """Return what a worker needs: to read instances, models and settings, to change results and the database."""
     data, database = settings.node.data, settings.database_file
     beside = [database.with_name(f"{database.name}{suffix}") for suffix in ("-wal", "-shm")]
-    readable = [config.resolve().parent, data / "instances", bundled_models(), *settings.node.models]
+    readable = [*_code(config, settings), data / "instances", settings.artefacts_folder]
     writable = [data / "incoming", data / "results", database, *beside]
     return Terms(
         readable=tuple(map(str, readable)),
@@ -180,6 +201,25 @@ def worker_terms(config: Path, settings: Settings) -> Terms:
         memory_bytes=memory_bytes_of(settings.workers),
         is_confined=settings.workers.confined,
     )
+
+
+def builder_terms(config: Path, settings: Settings) -> Terms:
+    """Return what building needs: to read models and settings, to change artefacts, and nothing of a patient."""
+    return Terms(
+        readable=tuple(map(str, _code(config, settings))),
+        writable=(str(settings.artefacts_folder),),
+        memory_bytes=memory_bytes_of(settings.workers),
+        is_confined=settings.workers.confined,
+    )
+
+
+def _code(config: Path, settings: Settings) -> list[Path]:
+    return [config.resolve().parent, bundled_models(), *settings.node.models]
+
+
+def _threads(count: int) -> dict[str, str]:
+    """Return the variables that tell TensorFlow how many CPU threads to take for one network; 0 lets it choose."""
+    return {"TF_NUM_INTRAOP_THREADS": str(count), "TF_NUM_INTEROP_THREADS": "1"}
 
 
 def _describe_end(code: int) -> str:

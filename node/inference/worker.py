@@ -24,8 +24,8 @@ from node.database import Database
 from node.errors import DatabaseBusy, LeaseLost
 from node.inference.execution import Execution, Station
 from node.inference.limits import WorkLimits, limits_of, most_samples_of
-from node.inference.network import use_threads
 from node.inference.pulse import Pulse
+from node.inference.serving import import_library, serving_of
 from node.inference.supervisor import DEADLINE_EXIT, FENCED_EXIT
 from node.jobs.queue import Claim, JobQueue
 from node.logs import configure_logs, log_failure
@@ -149,24 +149,26 @@ def _note_lost(claim: Claim, lost: LeaseLost) -> None:
     logger.warning("lease lost", extra={"fields": {"job": claim.job_id, "reason": str(lost)}})
 
 
-def main(config: Path, node_pid: int, pulse: int) -> None:
+def main(config: str, node_pid: str, pulse: str) -> None:
     """Build this process's own parts from the same settings as the node's, and work once the node names its post."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the node too, which then ends its workers
-    settings = load_settings(config)
+    settings = load_settings(Path(config))
     configure_logs()
-    use_threads(settings.workers.threads)
     clock = SystemClock()
     database = Database(settings.database_file)
     archive = Archive(settings.node.data, settings.archive.reserve_bytes)
     catalog = site_catalog(settings)
     lease_seconds, attempts = settings.workers.lease_seconds, settings.workers.attempts
     queue = JobQueue(database, clock, lease_seconds, attempts, wants=_wants(settings))
-    station = Station(settings.node.ae_title, most_samples_of(settings.workers), settings.workers.doubt_identity)
+    serving, most_samples = serving_of(settings), most_samples_of(settings.workers)
+    station = Station(settings.node.ae_title, most_samples, settings.workers.doubt_identity, serving)
     execution = Execution(database, archive, catalog, queue, station)
+    import_library(serving)
     name = sys.stdin.readline().strip()
     if not name:
         return  # the node is gone, or has no post for it
-    worker = Worker(Post(name, node_pid, Pulse(pulse)), limits_of(settings.workers, catalog), queue, execution)
+    post = Post(name, int(node_pid), Pulse(int(pulse)))
+    worker = Worker(post, limits_of(settings.workers, catalog), queue, execution)
     for model in sorted({rule.model for rule in settings.enabled_rules}):
         execution.warm_up(model)
     _end_between_jobs(worker.stop)

@@ -13,10 +13,12 @@ from dcmtk import free_port
 from rows import gathering, received
 
 from node.archive import Archive
+from node.catalog import Catalog, bundled_models
 from node.doctor.check import State
 from node.doctor.workers import check_confinement, check_memory
+from node.inference.building import build_missing
 from node.inference.confinement import Terms, missing_protections
-from node.inference.supervisor import worker_terms
+from node.inference.supervisor import builder_terms, worker_terms
 from node.settings import NodeSection, Settings, WorkersSection
 
 pytestmark = pytest.mark.skipif(bool(missing_protections()), reason="needs Linux with Landlock and seccomp")
@@ -42,20 +44,28 @@ def terms(tmp_path: Path) -> Terms:
     side = gathering(data)
     side.bring(received(1))
     side.complete()
-    settings = Settings(node=NodeSection(data=data), workers=WorkersSection(memory_mb=2048))
     config = tmp_path / "config" / "node.toml"
     config.parent.mkdir()
     config.write_text("[node]\n")
     (tmp_path / "tmp").mkdir()
-    terms = worker_terms(config, settings)
+    (data / "networks").mkdir()
+    (data / "networks" / "network.xml").write_text("a graph")
+    terms = worker_terms(config, settings_of(tmp_path))
     assert all(Path(path).exists() for path in terms.writable)
     return terms
 
 
-def attempt(terms: Terms, expression: str) -> str:
-    """Evaluate an expression in a confined process; return what it gave, or the name of the error."""
-    data = Path(terms.readable[1]).parent
-    environment = os.environ | {"TMPDIR": str(data.parent / "tmp")}
+def settings_of(folder: Path) -> Settings:
+    return Settings(node=NodeSection(data=folder / "data"), workers=WorkersSection(memory_mb=2048))
+
+
+def attempt(terms: Terms, expression: str, folder: Path | None = None) -> str:
+    """Evaluate an expression in a confined process; return what it gave, or the name of the error.
+
+    Its temporary files go below `folder`, for a worker that of the node's data.
+    """
+    folder = folder or Path(terms.writable[0]).parent.parent
+    environment = os.environ | {"TMPDIR": str(folder / "tmp")}
     command = [sys.executable, "-P", "-c", CONFINED, terms.to_json(), expression]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
     assert answer.returncode == 0, answer.stderr
@@ -91,6 +101,40 @@ def test_a_worker_reads_instances_and_settings_but_cannot_change_them(terms: Ter
     assert attempt(terms, f"__import__('os').truncate({str(instance)!r}, 0)") == "PermissionError"
     assert attempt(terms, f"open({str(tmp_path / 'data' / 'new')!r}, 'x')") == "PermissionError"
     assert instance.read_text() == "pixels"
+
+
+def test_a_worker_reads_converted_networks_and_only_the_builder_changes_them(terms: Terms, tmp_path: Path) -> None:
+    network = tmp_path / "data" / "networks" / "network.xml"
+    builder = builder_terms(tmp_path / "config" / "node.toml", settings_of(tmp_path))
+    assert attempt(terms, f"open({str(network)!r}).read()") == "a graph"
+    assert attempt(terms, f"open({str(network)!r}, 'w').write('another')") == "PermissionError"
+    assert attempt(terms, f"open({str(network.with_name('new'))!r}, 'x')") == "PermissionError"
+    assert network.read_text() == "a graph"
+    assert attempt(builder, f"open({str(network)!r}, 'w').write('another')", tmp_path) == "7"
+
+
+def test_the_builder_sees_nothing_of_a_patient_and_no_network(terms: Terms, tmp_path: Path) -> None:
+    builder = builder_terms(tmp_path / "config" / "node.toml", settings_of(tmp_path))
+    for path in (tmp_path / "data" / "instances", tmp_path / "data" / "results"):
+        assert attempt(builder, f"__import__('os').listdir({str(path)!r})", tmp_path) == "PermissionError"
+    assert attempt(builder, f"open({terms.writable[2]!r}, 'rb').read()", tmp_path) == "PermissionError"
+    connect = f"__import__('socket').create_connection(('127.0.0.1', {free_port()}))"
+    assert attempt(builder, connect, tmp_path) == "PermissionError"
+
+
+def test_a_converted_network_answers_within_the_terms_of_a_worker_and_little_memory(
+    terms: Terms, artefacts: Path
+) -> None:
+    model = Catalog([bundled_models()])["chest_dx_frontal"]
+    list(build_missing(artefacts, [model]))
+    catalog = "__import__('node.catalog').catalog"
+    model_there = f"{catalog}.Catalog([{catalog}.bundled_models()])['chest_dx_frontal']"
+    root = f"__import__('pathlib').Path({str(artefacts)!r})"
+    serving = "__import__('node.inference.serving').inference.serving"
+    network = f"{serving}.load_network({model_there}, {serving}.Serving({root}))"
+    within = replace(terms, readable=(*terms.readable, str(artefacts)), memory_bytes=512 << 20)
+    answer = f"(lambda network: (type(network).__name__, network.warm_up()))({network})"
+    assert attempt(within, answer) == "('OpenVinoNetwork', None)"
 
 
 def test_a_worker_keeps_results_durably(terms: Terms, tmp_path: Path) -> None:

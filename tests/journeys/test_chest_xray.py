@@ -24,7 +24,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
-from served import wait_until_it_answers
+from served import memory_map, wait_until_it_answers
 from validators import findings
 from waiting import until
 
@@ -265,11 +265,13 @@ def test_the_same_study_sent_twice_gives_one_result(journey: Journey) -> None:
 
 
 def test_the_process_that_answers_peers_has_no_inference_library_in_memory(journey: Journey) -> None:
-    node = Path(f"/proc/{journey.node.pid}")
-    workers = [int(pid) for pid in (node / "task" / str(journey.node.pid) / "children").read_text().split()]
-    maps = {pid: Path(f"/proc/{pid}/maps").read_text() for pid in (journey.node.pid, *workers)}
-    assert "tensorflow" not in maps.pop(journey.node.pid)
-    assert any("tensorflow" in worker for worker in maps.values())
+    threads = Path(f"/proc/{journey.node.pid}/task").glob("*/children")
+    workers = [int(pid) for thread in threads for pid in thread.read_text().split()]
+    node = memory_map(journey.node.pid)
+    assert "tensorflow" not in node
+    assert "openvino" not in node
+    assert any("openvino" in memory_map(worker) for worker in workers)
+    assert not any("tensorflow" in memory_map(worker) for worker in workers)
 
 
 def test_no_log_line_and_no_event_names_a_patient(journey: Journey) -> None:

@@ -1,0 +1,120 @@
+"""Chooses what a model is served with: its converted network where it has one that passed, or Keras."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Protocol
+
+from node.catalog import Catalog, Model
+from node.errors import ArtefactUnusable
+from node.inference.artefact import is_to_build, read_artefact
+from node.inference.openvino_network import OpenVinoNetwork, import_openvino
+from node.settings import Settings
+from node.vocabulary import Pixels
+
+logger = logging.getLogger("radnode.serving")
+
+_BUILT_FOR_GPU = "tensorflow"  # tensorflow-cpu is another distribution
+
+
+class ServedNetwork(Protocol):
+    """A network that is loaded."""
+
+    def warm_up(self) -> None:
+        """Answer once, so that the first job does not wait for what is done at the first answer."""
+
+    def predict(self, batch: Pixels) -> Pixels:
+        """Return the network's output for `batch`, shaped as architecture.py says."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What a site serves networks with: artefacts from `root`, on so many threads, unless `why_keras` has a reason."""
+
+    root: Path
+    threads: int = 0
+    why_keras: str = ""
+
+
+def serving_of(settings: Settings) -> Serving:
+    """Return how a node with these settings serves."""
+    workers = settings.workers
+    return Serving(settings.artefacts_folder, workers.threads, _why_keras(workers.engine))
+
+
+def load_network(model: Model, serving: Serving | None) -> ServedNetwork:
+    """Return the network to serve a model with, from its artefact or from Keras, which without `serving` it always is.
+
+    Raises WeightsMismatch or ModelCardError where the model cannot be served at all.
+    """
+    if serving is not None and not serving.why_keras:
+        try:
+            artefact = read_artefact(serving.root, model)
+            network = OpenVinoNetwork(artefact, serving.threads)
+        except (ArtefactUnusable, RuntimeError) as error:  # OpenVINO's own errors are RuntimeErrors
+            fields = {"model": model.card.name, "reason": str(error)}
+            logger.warning("Keras serves instead of OpenVINO", extra={"fields": fields})
+        else:
+            return network
+    from node.inference.network import Network  # noqa: PLC0415 - seconds and memory that OpenVINO does without
+
+    return Network(model)
+
+
+def import_library(serving: Serving) -> None:
+    """Import what runs the networks here, before there is one to load."""
+    if serving.why_keras:
+        import node.inference.network  # noqa: F401, PLC0415 - seconds and memory that OpenVINO does without
+    else:
+        import_openvino()
+
+
+def how_served(model: Model, serving: Serving) -> str:
+    """Return in words what a model is served with, and why where that is Keras."""
+    if serving.why_keras:
+        return f"Keras: {serving.why_keras}"
+    try:
+        difference = read_artefact(serving.root, model).record.difference
+    except ArtefactUnusable as unusable:
+        return f"Keras: {str(unusable).removeprefix(f'{model.card.name}: ')}"
+    return f"OpenVINO, at most {difference:.2g} from Keras"
+
+
+def models_of_rules(settings: Settings, catalog: Catalog) -> list[Model]:
+    """Return the models that enabled rules name, by name, with their gates; those that are not there are left out."""
+    names = sorted({rule.model for rule in settings.enabled_rules} & catalog.models.keys())
+    return with_gates(catalog[name] for name in names)
+
+
+def with_gates(models: Iterable[Model]) -> list[Model]:
+    """Return the models and their gates, each once."""
+    both = [one for model in models for one in (model, model.gate) if one is not None]
+    return list({model.card.name: model for model in both}.values())
+
+
+def missing(models: Iterable[Model], serving: Serving) -> list[Model]:
+    """Return those of the models whose conversion could still make a difference."""
+    return [] if serving.why_keras else [model for model in models if is_to_build(serving.root, model)]
+
+
+def _why_keras(engine: str) -> str:
+    """Return why this machine serves all models with Keras; "" where it need not."""
+    if engine == "keras":
+        return "[workers] engine says so"
+    if not _is_installed("openvino"):
+        return "openvino is not installed; it comes with 'radnode[cpu]'"
+    if _is_installed(_BUILT_FOR_GPU) and any(Path("/dev").glob("nvidia[0-9]*")):
+        return "this machine has a GPU"
+    return ""
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
