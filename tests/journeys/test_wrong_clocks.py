@@ -100,7 +100,7 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
-    """Four studies: ahead while the PACS is away, back before the true time, ahead again with a death in between, and back."""
+    """Four studies: ahead while the PACS is away, behind the true time, ahead after a death, and behind again."""
     folder = tmp_path_factory.mktemp("clocks")
     home = folder / "node"
     home.mkdir()
