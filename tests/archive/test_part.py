@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,3 +74,15 @@ def test_a_reserve_that_is_not_there_is_seen_before_the_file_is_made(tmp_path: P
     with pytest.raises(ArchiveFull):
         Part(tmp_path / "one.part", announced(), 1 << 60)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_of_a_part_is_on_the_device_when_its_flush_returns(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+
+    def fsync(descriptor: int) -> None:
+        flushed.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    part.write(tiny_data_set())
+    part.sync()
+    assert flushed == [part.file_bytes]
