@@ -125,7 +125,7 @@ def test_a_data_set_that_is_not_what_the_command_announced_is_refused(archive: A
 )
 def test_a_uid_that_is_none_is_refused_before_anything_is_written(archive: Archive, ct: Path, text: str) -> None:
     real = announced(ct)
-    with pytest.raises(MalformedInstance, match="^Affected SOP Instance UID: found"):
+    with pytest.raises(MalformedInstance, match=r"^Affected SOP Instance UID: found"):
         archive.keep(AnnouncedInstance(real.sop_class_uid, text, real.transfer_syntax_uid), data_set_bytes(ct))
     assert files_in(archive, "") == []
 
