@@ -153,7 +153,7 @@ def test_a_sequence_of_implicit_vr_that_states_its_length_is_looked_into() -> No
         walk_dataset(struct.pack("<HH", 0x0040, 0xA730) + value, uid.ImplicitVRLittleEndian)
 
 
-@pytest.mark.parametrize("last_byte", [0, 1])
+@pytest.mark.parametrize("last_byte", [0, 1, ord("x")])
 @pytest.mark.parametrize("padding_bytes", [8, (1 << 20) - 1, 1 << 20, (2 << 20) + 8])
 def test_padding_is_looked_at_to_its_last_byte(padding_bytes: int, last_byte: int) -> None:
     encoded = element(PRIVATE, "LO", b"AB") + bytes(padding_bytes) + bytes([last_byte])
