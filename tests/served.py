@@ -17,9 +17,12 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from waiting import until
 
+from node.catalog import Model
 from node.database import Database
 from node.delivery.scu import Fate, classify, send_instances
 from node.demo.pacs import SmallPacs
+from node.inference.artefact import read_artefact
+from node.inference.openvino_network import OpenVinoNetwork
 from node.settings import variable_name
 from node.studies.overview import StudyDetail, describe_study
 from node.vocabulary import PeerAddress
@@ -149,6 +152,12 @@ def command_line(pid: int) -> list[str]:
         return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
     except (FileNotFoundError, ProcessLookupError):
         return []
+
+
+def network_of(model: Model) -> OpenVinoNetwork:
+    """Return the network that the nodes of this session serve a model with, once one of them has converted it."""
+    folder = Path(os.environ[variable_name("workers", "artefacts")])
+    return OpenVinoNetwork(read_artefact(folder, model))
 
 
 def memory_map(pid: int) -> str:

@@ -24,14 +24,13 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
-from served import memory_map, wait_until_it_answers
+from served import memory_map, network_of, wait_until_it_answers
 from validators import findings
 from waiting import until
 
 from node.catalog import Catalog, bundled_models
 from node.database import Database
 from node.inference.analysis import analyse
-from node.inference.network import Network
 from node.results.read_back import read_segments, read_sentences
 from node.studies.overview import StudyDetail, describe_study, list_deliveries, list_studies
 
@@ -182,7 +181,7 @@ def test_what_does_not_fit_is_kept_and_says_why_it_was_not_analysed(
 @pytest.mark.parametrize("word", CHESTS)
 def test_the_mask_in_the_pacs_is_the_networks_mask_pixel_for_pixel(journey: Journey, word: str) -> None:
     model = Catalog([bundled_models()])["chest_dx_lungs"]
-    network = Network(model)
+    network = network_of(model)
     expected = analyse({"image": [journey.sent[word]]}, model, network.predict).description.findings
     segments = read_segments(journey.segmentation(word))
     assert [segment.label for segment in segments] == [finding.label for finding in expected]

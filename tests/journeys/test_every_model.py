@@ -20,6 +20,7 @@ from pydicom.uid import (
     ParametricMapStorage,
     SegmentationStorage,
 )
+from served import network_of
 from volumes import unpack
 from wrapped import mr_series, mr_slice, opt
 
@@ -30,7 +31,7 @@ from node.imaging.series import read_volume
 from node.imaging.volume import Unit
 from node.imaging.volume_files import read_volume_file
 from node.inference.analysis import Analysis, analyse
-from node.inference.network import Network
+from node.inference.openvino_network import OpenVinoNetwork
 from node.results.read_back import read_map, read_sentences, read_volume_segments
 from node.results.read_conclusions import read_conclusions
 from node.training.samples import Split
@@ -71,8 +72,8 @@ def catalog() -> Catalog:
 
 
 @cache
-def network(model: str) -> Network:
-    return Network(catalog()[model])
+def network(model: str) -> OpenVinoNetwork:
+    return network_of(catalog()[model])
 
 
 def made_by(result: Dataset) -> str:

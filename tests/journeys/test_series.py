@@ -10,13 +10,13 @@ import pytest
 from exchange import Exchange, Site, exchange, faults_of_results
 from pydicom import dcmread
 from pydicom.uid import EnhancedSRStorage, SegmentationStorage
+from served import network_of
 from site_model import NAME, write_site_model
 from volumes import read_all, unpack, with_one_frame_of_reference
 
 from node.catalog import Catalog, bundled_models
 from node.delivery.folder import find_instances
 from node.inference.analysis import analyse
-from node.inference.network import Network
 from node.results.read_back import read_sentences, read_volume_segments
 
 PATIENCE_SECONDS = 240
@@ -115,7 +115,7 @@ def test_the_masks_in_the_pacs_are_the_networks_masks_voxel_for_voxel(journey: E
     (job,) = journey.detail(word).jobs
     kept = [dataset for dataset in map(dcmread, journey.sent[word]) if dataset.SOPInstanceUID in job.inputs]
     assert len(kept) == len(journey.sent[word]) - (word == "rounded pd")
-    analysis = analyse({role: kept}, model, Network(model).predict)
+    analysis = analyse({role: kept}, model, network_of(model).predict)
     (segmentation,) = [d for d in journey.returned(word) if d.SOPClassUID == SegmentationStorage]
     segments = read_volume_segments(segmentation, analysis.image.sources)
     assert [segment.label for segment in segments] == [finding.label for finding in analysis.description.findings]
