@@ -106,7 +106,9 @@ def test_long_requests_that_are_never_whole_cannot_fill_the_memory(tmp_path: Pat
 
 
 def test_a_node_without_free_descriptors_still_lets_an_honest_peer_in(tmp_path: Path, ct: Path) -> None:
-    limited = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80))\n" + SERVE
+    limits = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80))\n"
+    patience = "from node.association.acceptor import PendingLimits; patient = PendingLimits(request_seconds=600.0)\n"
+    limited = limits + patience + SERVE.replace('"127.0.0.1", 0', '"127.0.0.1", 0, pending=patient')
     with subprocess.Popen(
         [sys.executable, "-c", limited, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -28,6 +28,7 @@ from violations import VIOLATIONS
 
 from node.association.messages import Pace
 
+LONG_SECONDS = 600.0  # longer than any test waits for an answer
 LONG_ECHO = echo_command() + struct.pack("<HHI", 0, 0x1000, 60_000) + b"1" * 60_000
 
 
@@ -153,7 +154,7 @@ def test_a_data_set_longer_than_the_limit_is_refused_for_now_and_the_association
 
 
 def test_a_data_set_without_an_end_is_aborted(tmp_path: Path, ct: Path) -> None:
-    with running(tmp_path, largest_instance_bytes=30_000) as node:
+    with running(tmp_path, largest_instance_bytes=30_000, idle_seconds=LONG_SECONDS) as node:
         with established(node) as peer:
             peer.say(data(pdv(3, 3, store(ct))))
             for _ in range(7):
@@ -163,7 +164,7 @@ def test_a_data_set_without_an_end_is_aborted(tmp_path: Path, ct: Path) -> None:
 
 
 def test_draining_cuts_off_a_peer_that_takes_no_answer(tmp_path: Path) -> None:
-    with running(tmp_path) as node, established(node) as peer:
+    with running(tmp_path, idle_seconds=LONG_SECONDS) as node, established(node) as peer:
         peer.connection.settimeout(1.0)
         with contextlib.suppress(TimeoutError):
             while True:
