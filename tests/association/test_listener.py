@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from dcmtk import is_listening, needs_dcmtk, run
 from pydicom import dcmread
-from pynetdicom import AE
-from pynetdicom.presentation import build_context
+from raw_peer import PROPOSAL, RawPeer
 from receiving import Node, ask, associated, request_of, running, send, start_of_store
 from waiting import until
 
@@ -87,13 +86,9 @@ def test_a_port_in_use_is_named_with_what_to_do(node: Node, tmp_path: Path) -> N
 
 def test_one_association_too_many_is_refused_as_transient(tmp_path: Path, ct: Path) -> None:
     with running(tmp_path, max_associations=1) as node, associated(node, ct):
-        ae = AE("OTHER")
-        ae.requested_contexts = [build_context("1.2.840.10008.1.1")]
-        refused = ae.associate("127.0.0.1", node.listener.port)
-        assert refused.is_rejected
-        answer = refused.acceptor.primitive
-        assert answer is not None
-        assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)
+        with RawPeer.connect(node.listener.port) as peer:
+            kind, body = peer.say(PROPOSAL).hear()
+        assert (kind, tuple(body[1:])) == (3, (2, 3, 2))
 
 
 @pytest.mark.parametrize("sop_class", ["1.2.840.10008.5.1.4.1.1.4", "1.3.46.670589.5.0.1.1", "31"])

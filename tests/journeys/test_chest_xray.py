@@ -24,7 +24,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
-from served import memory_map, network_of, wait_until_it_answers
+from served import BUILD_SECONDS, memory_map, network_of, wait_until_it_answers
 from validators import findings
 from waiting import until
 
@@ -74,6 +74,7 @@ class Journey:
         until(
             lambda: {line.state for line in list_studies(self.database)} <= ENDED and self.pacs.jobs_ended(),
             self.folder / "node.log",
+            BUILD_SECONDS,
         )
 
     def returned(self, word: str) -> list[Dataset]:

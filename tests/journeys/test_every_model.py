@@ -37,7 +37,7 @@ from node.results.read_conclusions import read_conclusions
 from node.training.samples import Split
 from node.training.subjects import read_subjects
 
-PATIENCE_SECONDS = 400
+PATIENCE_SECONDS = 800  # networks are converted first
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),

@@ -19,7 +19,7 @@ from node.delivery.folder import find_instances
 from node.inference.analysis import analyse
 from node.results.read_back import read_sentences, read_volume_segments
 
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 600  # networks are converted first
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
