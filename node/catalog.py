@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,9 +29,7 @@ class Model:
     @cached_property
     def identity(self) -> ModelIdentity:
         """Return name, version and the SHA-256 over weights, code, model.toml and all of these of its gate."""
-        digest = hashlib.sha256()
-        for path in sorted({path for pattern in _CODE_FILES for path in self.folder.glob(pattern)}):
-            digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+        digest = digest_of(path for pattern in _CODE_FILES for path in self.folder.glob(pattern))
         if self.gate is not None:
             digest.update(self.gate.identity.sha256.encode())
         return ModelIdentity(
@@ -74,6 +72,14 @@ class Model:
     def seen_again(self) -> Model:
         """Return the model as its files are by now; its gate is as it was."""
         return replace(self)
+
+
+def digest_of(paths: Iterable[Path]) -> hashlib._Hash:
+    """Return the SHA-256 over the names and contents of files, each counted once, whatever their order."""
+    digest = hashlib.sha256()
+    for path in sorted(set(paths)):
+        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest
 
 
 class Catalog:

@@ -145,7 +145,7 @@ class Archive:
 
     def path_of(self, relative: str) -> Path:
         """Return where a file lies; raises ArchiveError for a path that leads out of the archive."""
-        path = Path(os.path.normpath(self._root / relative))
+        path = (self._root / relative).resolve()
         if not path.is_relative_to(self._root):
             raise ArchiveError(f"{relative!r}: leads out of the archive {self._root}; expected a path inside it")
         return path

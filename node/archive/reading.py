@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
 from pathlib import Path
 
 from pydicom import dcmread
@@ -12,8 +11,8 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.tag import BaseTag
 
 from node.archive.file_head import MOST_HEAD_BYTES, AnnouncedInstance, decode_file_head
-from node.archive.header import before_pixels, character_set_of, raw_elements
-from node.archive.walk import Element, Encoded, Encoding, encoding_of, walk_dataset
+from node.archive.header import RawElements, before_pixels, character_set_of, raw_elements
+from node.archive.walk import Element, Encoding, encoding_of, walk_dataset
 from node.errors import MalformedInstance
 
 _CLASS_UID, _INSTANCE_UID, _SYNTAX_UID = (BaseTag(tag) for tag in (0x00020002, 0x00020003, 0x00020010))
@@ -36,7 +35,7 @@ def read_dataset(path: Path, *, pixels: bool) -> Dataset:
             wanted = elements if pixels else list(before_pixels(elements))
             encoding = encoding_of(announced.transfer_syntax_uid)
             if not any(_is_odd(element, encoding) for element in wanted):
-                return _dataset(path, announced, encoded, wanted)
+                return _dataset(path, announced, raw_elements(encoded, encoding, wanted, left=_PIXELS), encoding)
     return dcmread(path, stop_before_pixels=not pixels)
 
 
@@ -47,9 +46,7 @@ def _is_odd(element: Element, encoding: Encoding) -> bool:
     return element.is_open and element.vr == b"UN"
 
 
-def _dataset(path: Path, announced: AnnouncedInstance, encoded: Encoded, elements: Sequence[Element]) -> Dataset:
-    encoding = encoding_of(announced.transfer_syntax_uid)
-    found = raw_elements(encoded, encoding, elements, left=_PIXELS)
+def _dataset(path: Path, announced: AnnouncedInstance, found: RawElements, encoding: Encoding) -> Dataset:
     dataset = FileDataset(
         path,
         found,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -106,12 +106,18 @@ class _Filling:
     def put(self, place: int, stored: NDArray[Any], part: Slice) -> None:
         """Rescale one slice by its own line and keep it, apart from what the scanner did not see."""
         low, high = part.rescale.ends(stored)
-        masks = list(_padding_of(stored, low, part))
-        if not masks and self._voxels.dtype == np.int16 and part.rescale.fits_int16(low, high):
+        states_padding = "PixelPaddingValue" in part.dataset
+        is_filled = low <= FILLER_HU and part.rescale.unit is Unit.HOUNSFIELD
+        fits = self._voxels.dtype == np.int16 and part.rescale.fits_int16(low, high)
+        if fits and not states_padding and not is_filled:
             part.rescale.write_int16(stored, self._voxels[place])
             self._lowest = min(self._lowest, low)
-        else:
-            self._put_apart(place, part.rescale.apply(stored), masks, part)
+            return
+        values = part.rescale.apply(stored)
+        masks = [padding_mask(stored, part.dataset)] if states_padding else []
+        if is_filled:
+            masks.append(np.asarray(values <= FILLER_HU))
+        self._put_apart(place, values, masks, part)
 
     def _put_apart(self, place: int, values: Values, masks: Sequence[Mask], part: Slice) -> None:
         """Keep a slice of which something was not seen, or that int16 cannot hold."""
@@ -147,11 +153,3 @@ class _Filling:
     def _widen_unless(self, fits: bool) -> None:
         if not fits and self._voxels.dtype != np.float32:
             self._voxels = self._voxels.astype(np.float32)
-
-
-def _padding_of(stored: NDArray[Any], low: float, part: Slice) -> Iterator[Mask]:
-    """Give where the scanner saw nothing, unless the lowest value and the header tell that it saw everything."""
-    if "PixelPaddingValue" in part.dataset:
-        yield padding_mask(stored, part.dataset)
-    if low <= FILLER_HU and part.rescale.unit is Unit.HOUNSFIELD:
-        yield np.asarray(part.rescale.apply(stored) <= FILLER_HU)

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from node.archive.disk import make_folder, sync_content, sync_folder
-from node.catalog import Model
+from node.catalog import Model, digest_of
 from node.errors import ArtefactUnusable, ConversionFailed
 
 GRAPH, WEIGHTS, RECORD = "network.xml", "network.bin", "record.json"
@@ -176,7 +176,4 @@ def remove_others(root: Path, models: Iterable[Model]) -> list[str]:
 @cache
 def _blocks_sha256() -> str:
     """Return the SHA-256 over what networks are drawn from and no model folder holds."""
-    digest = hashlib.sha256()
-    for path in sorted(_BLOCKS.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    return digest_of(_BLOCKS.glob("*.py")).hexdigest()

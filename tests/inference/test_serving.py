@@ -96,26 +96,26 @@ def test_a_network_that_differs_from_keras_is_served_by_keras(tmp_path: Path, pa
     assert "Keras serves instead of OpenVINO" in node.log
 
 
-def test_after_a_builder_that_cannot_do_its_work_keras_serves(tmp_path: Path, pacs: SmallPacs) -> None:
-    node = node_with(tmp_path, pacs)
-    (tmp_path / "networks" / ".lock").mkdir(parents=True)  # where a file should be
+def live_until_keras_is_loaded(node: ServedNode) -> None:
+    """Start the node, and stop it when its worker has what runs a Keras network in memory."""
     node.start()
     try:
         (worker,) = node.workers()
         until(lambda: "tensorflow" in memory_map(worker), node.folder / "node.log")
     finally:
         node.stop()
+
+
+def test_after_a_builder_that_cannot_do_its_work_keras_serves(tmp_path: Path, pacs: SmallPacs) -> None:
+    node = node_with(tmp_path, pacs)
+    (tmp_path / "networks" / ".lock").mkdir(parents=True)  # where a file should be
+    live_until_keras_is_loaded(node)
     assert "builder ended exit_code=1" in node.log
 
 
 def test_a_site_may_have_keras_serve_everything(tmp_path: Path, pacs: SmallPacs) -> None:
     node = node_with(tmp_path, pacs, 'engine = "keras"\n')
-    node.start()
-    try:
-        (worker,) = node.workers()
-        until(lambda: "tensorflow" in memory_map(worker), node.folder / "node.log")
-    finally:
-        node.stop()
+    live_until_keras_is_loaded(node)
     assert "builder starts" not in node.log
     assert list((tmp_path / "networks").iterdir()) == []
 
