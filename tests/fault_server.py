@@ -40,6 +40,7 @@ from node.results.encode import encode_results
 from node.results.request import NodeDevice, ResultRequest
 from node.service import Node
 from node.settings import Settings, load_settings
+from node.signals import end_signals
 from node.studies.intervention import cancel_study, complete_study, release_study, retry_study
 from node.studies.overview import list_deliveries
 from node.vocabulary import Finding, ModelIdentity
@@ -157,12 +158,13 @@ def serve(folder: Path, settings: Settings) -> None:
     settings = settings.model_copy(update={"workers": none})
     node = Node(folder / "node.toml", settings, SystemClock())
     stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    node.start()
-    for target, arguments in ((StandIn(settings).run, ()), (remove_when_asked, (node, settings))):
-        threading.Thread(target=target, args=(*arguments, stopping), daemon=True).start()
-    stopping.wait()
-    node.stop()
+    with end_signals() as wait_for_end:
+        node.start()
+        for target, arguments in ((StandIn(settings).run, ()), (remove_when_asked, (node, settings))):
+            threading.Thread(target=target, args=(*arguments, stopping), daemon=True).start()
+        wait_for_end()
+        stopping.set()
+        node.stop()
 
 
 def main() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -62,7 +65,8 @@ def _convert(network: Network, folder: Path, record: Record) -> Artefact:
     openvino = import_openvino()
     from openvino.tools.ovc import convert_model  # noqa: PLC0415 - only now it cannot report
 
-    whole = convert_model(network.traced())
+    with _log_as_it_is():
+        whole = convert_model(network.traced())
     # TensorFlow lets a trace return what gradients would need, too; the answer comes first.
     converted = openvino.Model([whole.output(0)], whole.get_parameters(), "network")
     converted.reshape([1, *network.shape])
@@ -70,6 +74,18 @@ def _convert(network: Network, folder: Path, record: Record) -> Artefact:
     graph, weights = (folder / GRAPH).read_bytes(), (folder / WEIGHTS).read_bytes()
     record = replace(record, graph_sha256=_sha256(graph), weights_sha256=_sha256(weights))
     return Artefact(record, graph, weights)
+
+
+@contextmanager
+def _log_as_it_is() -> Iterator[None]:
+    """Put the root logger back as it was: the converter silences warnings, and for good where it fails."""
+    root = logging.getLogger()
+    level, filters, handlers = root.level, list(root.filters), list(root.handlers)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters, root.handlers = filters, handlers
 
 
 def _judge(artefact: Artefact, network: Network) -> Record:
