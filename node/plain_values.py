@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -37,6 +38,7 @@ UNREADABLE = (
 
 
 class _Attribute(NamedTuple):
+    keyword: str
     tag: BaseTag
     vr: str
 
@@ -47,15 +49,23 @@ def read_value(header: Dataset, keyword: str) -> Any:
     Text, numbers and lists of them equal what pydicom reads, but are not of its types. Raises one of
     UNREADABLE for a value that is not of its VR.
     """
-    tag, vr = _attribute(keyword)
-    element: object = header.get_item(tag)
-    if element is None:
-        return None
-    if isinstance(element, RawDataElement) and element.VR in (None, vr) and element.value:
-        decoded = _DECODE.get(vr, _leave_to_pydicom)(element.value, element.is_little_endian)
-        if decoded is not None:
-            return decoded
-    return header[tag].value
+    attribute = _attribute(keyword)
+    element = header.get_item(attribute.tag)
+    return None if element is None else _value_of(header, attribute, element)
+
+
+def read_values(header: Dataset, keywords: tuple[str, ...]) -> dict[str, Any]:
+    """Return what `read_value` does of those of many attributes that are there, by keyword, in one pass.
+
+    A value that is not of its VR is left out.
+    """
+    found = {}
+    attributes = _by_tag(keywords)
+    for tag, element in header.items():
+        if (attribute := attributes.get(tag)) is not None:
+            with suppress(*UNREADABLE):
+                found[attribute.keyword] = _value_of(header, attribute, element)
+    return found
 
 
 def read_text(header: Dataset, keyword: str) -> str:
@@ -68,7 +78,20 @@ def read_text(header: Dataset, keyword: str) -> str:
 def _attribute(keyword: str) -> _Attribute:
     tag = tag_for_keyword(keyword)
     assert tag is not None
-    return _Attribute(BaseTag(tag), dictionary_VR(tag))
+    return _Attribute(keyword, BaseTag(tag), dictionary_VR(tag))
+
+
+@cache
+def _by_tag(keywords: tuple[str, ...]) -> Mapping[int, _Attribute]:
+    return {attribute.tag: attribute for attribute in map(_attribute, keywords)}
+
+
+def _value_of(header: Dataset, attribute: _Attribute, element: object) -> Any:
+    if isinstance(element, RawDataElement) and element.VR in (None, attribute.vr) and element.value:
+        decoded = _DECODE.get(attribute.vr, _leave_to_pydicom)(element.value, element.is_little_endian)
+        if decoded is not None:
+            return decoded
+    return header[attribute.tag].value
 
 
 def _text(encoded: bytes, _is_little: bool) -> str | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
-from itertools import takewhile
 from typing import BinaryIO
 
 from pydicom import dcmread
@@ -82,9 +81,12 @@ def read_study(header: Dataset) -> StudyIdentity:
         raise _unreadable(error) from error
 
 
-def before_pixels(elements: Iterable[Element]) -> Iterator[Element]:
-    """Give the elements that precede the pixel data."""
-    return takewhile(lambda element: element.tag < _FIRST_PIXEL_TAG, elements)
+def before_pixels(elements: Sequence[Element]) -> Sequence[Element]:
+    """Return the elements that precede the pixel data."""
+    for place, element in enumerate(elements):
+        if element.tag >= _FIRST_PIXEL_TAG:
+            return elements[:place]
+    return elements
 
 
 def prove_readable(file: BinaryIO | mmap.mmap) -> None:

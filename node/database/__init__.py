@@ -21,6 +21,7 @@ from node.database.tables import (
     Series,
     Study,
 )
+from node.database.transaction import Transaction
 
 __all__ = [
     "Association",
@@ -45,6 +46,7 @@ __all__ = [
     "Sender",
     "Series",
     "Study",
+    "Transaction",
     "record_event",
     "record_study_event",
 ]

@@ -11,9 +11,9 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from node import faults
-from node.database.engine import RECORDED
 from node.database.prepared import Prepared
 from node.database.tables import Association, Delivery, Event, Job, Study
+from node.database.transaction import Transaction, transaction_of
 
 logger = logging.getLogger("radnode")
 
@@ -114,18 +114,22 @@ def record_event(
             about = {"study_id": job.study_id, "job_id": job.id, "delivery_id": subject.id}
         case None:
             about = {}
-    _record(session, at, name, about, detail)
+    _record(transaction_of(session), at, name, about, detail)
 
 
-def record_study_event(session: Session, at: datetime, name: EventName, study_id: int, **detail: Any) -> None:
+def record_study_event(
+    transaction: Transaction, at: datetime, name: EventName, study_id: int, **detail: Any
+) -> None:
     """Do what `record_event` does, about a study of which only the key is at hand."""
-    _record(session, at, name, {"study_id": study_id}, detail)
+    _record(transaction, at, name, {"study_id": study_id}, detail)
 
 
-def _record(session: Session, at: datetime, name: EventName, about: dict[str, int], detail: dict[str, Any]) -> None:
+def _record(
+    transaction: Transaction, at: datetime, name: EventName, about: dict[str, int], detail: dict[str, Any]
+) -> None:
     row = {**_ABOUT_NOTHING, **about, "at": at, "name": str(name), "detail": detail}
-    _INSERT.run(session.connection(), row)
-    session.info.setdefault(RECORDED, []).append(name)
+    _INSERT.run(transaction, row)
+    transaction.recorded.append(name)
     faults.reach(name)
     identifiers = {key.removesuffix("_id"): value for key, value in about.items()}
     logger.log(_level(name), str(name), extra={"fields": identifiers | detail})

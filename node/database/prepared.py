@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
+
+from node.database.transaction import Transaction
 
 
 class Prepared:
@@ -30,9 +31,9 @@ class Prepared:
             if (encode := bound.type.dialect_impl(dialect).bind_processor(dialect))
         }
 
-    def run(self, connection: Connection, values: Mapping[str, Any]) -> CursorResult[Any]:
-        """Run it with these values, each encoded as its column wants it."""
+    def run(self, transaction: Transaction, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Run it with these values, each encoded as its column wants it; give the rows it returns."""
         given = {**self._constants, **values}
         for name, encode in self._encoders.items():
             given[name] = encode(given[name])
-        return connection.exec_driver_sql(self._text, given)
+        return transaction.driver.execute(self._text, given).fetchall()

@@ -1,17 +1,31 @@
-"""The usual arrival, a new instance of a series that is being received, in two statements and no objects.
+"""The usual arrival, a new instance of a series that is being received, in three statements and no objects.
 
-Of a series of hundreds all but the first instance come this way. Loading and flushing objects for each took
-longer than everything else between its last byte and its answer.
+Of a series of hundreds all but the first instance come this way. Opening a session, and loading and flushing
+objects for each, took longer than everything else between its last byte and its answer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.orm import Session
 
 from node.clock import Clock
-from node.database import Instance, Prepared, Result, Series, Study
+from node.database import (
+    Database,
+    EventName,
+    Instance,
+    Prepared,
+    Result,
+    Series,
+    Study,
+    Transaction,
+    record_study_event,
+)
+from node.errors import ArchiveFull, DatabaseBusy
+from node.rounds import Rounds
 from node.states import StudyState
 from node.studies.header import select_header
 from node.vocabulary import ReceivedInstance
@@ -43,36 +57,73 @@ _ADD_ROW = Prepared(
 )
 
 
-def add_usual_instance(session: Session, clock: Clock, received: ReceivedInstance, association_id: int) -> int | None:
-    """Add the row of an instance and return the key of its study, if there is nothing to decide about it.
+@dataclass
+class _Arrival:
+    """An instance that waits for its row, and whether it has one."""
 
-    None, with nothing added, when the study or series is new, the study is past receiving or states another
-    patient, or the instance is known or a result of ours.
-    """
-    session.flush()  # rows that objects of this transaction stand for
-    connection = session.connection()
-    arrival = {
-        "study_uid": received.study_instance_uid,
-        "stated_patient_id": received.study.patient_id,
-        "instance_uid": received.sop_instance_uid,
-        "boot_id": clock.boot_id,
-        "seconds": clock.boot_seconds(),
-    }
-    study = _NOTE_ARRIVAL.run(connection, arrival).scalar()
-    if study is None:
-        return None
-    row = {
-        "study": study,
-        "series_uid": received.series_instance_uid,
-        "association_id": association_id,
-        "sop_instance_uid": received.sop_instance_uid,
-        "sop_class_uid": received.sop_class_uid,
-        "transfer_syntax_uid": received.transfer_syntax_uid,
-        "header": select_header(received.header),
-        "sha256": received.sha256,
-        "size": received.size,
-        "path": received.path,
-        "is_own_result": False,
-        "received_at": clock.now(),
-    }
-    return None if _ADD_ROW.run(connection, row).scalar() is None else int(study)
+    received: ReceivedInstance
+    association_id: int
+    is_added: bool = False
+
+
+class UsualArrivals:
+    """Adds the rows of usual arrivals; those that wait at the same moment share one commit."""
+
+    def __init__(self, database: Database, clock: Clock, *, is_flushed: bool) -> None:
+        """Add rows to `database`, by commits that are flushed or not."""
+        self._database = database
+        self._clock = clock
+        self._is_flushed = is_flushed
+        self._rounds = Rounds(self._serve)
+
+    def add(self, received: ReceivedInstance, association_id: int) -> bool:
+        """Return whether the instance has its row, committed; it has none if there is anything to decide about it.
+
+        The study or series is new, the study is past receiving or states another patient, the instance is known
+        or a result of ours, or SQLite did not take the row. Raises DatabaseBusy, ArchiveFull.
+        """
+        arrival = _Arrival(received, association_id)
+        self._rounds.join(arrival)
+        return arrival.is_added
+
+    def _serve(self, arrivals: Sequence[_Arrival]) -> None:
+        try:
+            with self._database.adding(is_flushed=self._is_flushed) as transaction:
+                added = [arrival for arrival in arrivals if self._is_added(transaction, arrival)]
+        except (DatabaseBusy, ArchiveFull):
+            raise  # whoever tries again now would fare no better
+        except Exception:  # noqa: BLE001 - each is tried by itself then, and told what is wrong with it
+            return
+        for arrival in added:
+            arrival.is_added = True
+
+    def _is_added(self, transaction: Transaction, arrival: _Arrival) -> bool:
+        received = arrival.received
+        noted = {
+            "study_uid": received.study_instance_uid,
+            "stated_patient_id": received.study.patient_id,
+            "instance_uid": received.sop_instance_uid,
+            "boot_id": self._clock.boot_id,
+            "seconds": self._clock.boot_seconds(),
+        }
+        for (study_id,) in _NOTE_ARRIVAL.run(transaction, noted):
+            now = self._clock.now()
+            row = {
+                "study": study_id,
+                "series_uid": received.series_instance_uid,
+                "association_id": arrival.association_id,
+                "sop_instance_uid": received.sop_instance_uid,
+                "sop_class_uid": received.sop_class_uid,
+                "transfer_syntax_uid": received.transfer_syntax_uid,
+                "header": select_header(received.header),
+                "sha256": received.sha256,
+                "size": received.size,
+                "path": received.path,
+                "is_own_result": False,
+                "received_at": now,
+            }
+            if _ADD_ROW.run(transaction, row):
+                uid = received.sop_instance_uid
+                record_study_event(transaction, now, EventName.INSTANCE_KEPT, study_id, sop_instance_uid=uid)
+                return True
+        return False

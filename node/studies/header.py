@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
-from node.plain_values import UNREADABLE, read_text, read_value
+from node.plain_values import UNREADABLE, read_text, read_values
 
 INDEXED_KEYWORDS = (
     "AcquisitionNumber",
@@ -97,17 +97,13 @@ def stated_text(header: Dataset, keyword: str) -> str:
         return ""
 
 
-def _select(header: Dataset, keywords: Iterable[str]) -> dict[str, Any]:
-    found = {keyword: _read(header, keyword) for keyword in keywords}
+def _select(header: Dataset, keywords: tuple[str, ...]) -> dict[str, Any]:
+    """Return values as JSON can hold them, without those that are empty or cannot be read."""
+    found = {}
+    for keyword, value in read_values(header, keywords).items():
+        with suppress(*UNREADABLE):
+            found[keyword] = _plain(value)
     return {keyword: value for keyword, value in found.items() if value not in (None, "", [])}
-
-
-def _read(header: Dataset, keyword: str) -> Any:
-    """Return a value as JSON can hold it; None when it is absent, empty or cannot be read."""
-    try:
-        return _plain(read_value(header, keyword))
-    except UNREADABLE:
-        return None
 
 
 def _items(header: Dataset, keyword: str) -> list[Dataset]:
@@ -129,8 +125,9 @@ def _positions(frame: Dataset) -> list[dict[str, Any]]:
 
 def _plain(value: Any) -> Any:
     """Return the value as JSON can hold it; raises ValueError for a number that is none."""
-    if value is None:
-        return None
+    kind = type(value)
+    if kind is str or kind is int or value is None:
+        return value
     if isinstance(value, Sequence):
         return [_code(item) for item in value]
     if isinstance(value, MultiValue | list | tuple):

@@ -20,12 +20,11 @@ from node.database import (
     Series,
     Study,
     record_event,
-    record_study_event,
 )
 from node.errors import InstanceConflict
 from node.jobs.progress import hold_study
 from node.states import StudyState
-from node.studies.arrival import add_usual_instance
+from node.studies.arrival import UsualArrivals
 from node.studies.header import select_header, stated_text
 from node.vocabulary import Admission, ReceivedInstance
 
@@ -41,6 +40,7 @@ class InstanceIndex:
         self._database = database
         self._flushes_instances = flushes_instances
         self._commits = GroupCommit(database)
+        self._usual = UsualArrivals(database, clock, is_flushed=flushes_instances)
         self._ends: dict[int, str] = {}
         self._clock = clock
 
@@ -115,6 +115,8 @@ class InstanceIndex:
         is recorded, the first instance stays. The same instance in another transfer syntax is a
         repeat, not a conflict. A new instance of a study that was complete opens it again.
         """
+        if self._usual.add(received, association_id):
+            return Admission.NEW
         admit = partial(self._admit, received, association_id)
         admission, first_sha256 = self._commits.run(admit, is_flushed=self._flushes_instances)
         if admission is None:
@@ -138,11 +140,6 @@ class InstanceIndex:
         self, received: ReceivedInstance, association_id: int, session: Session
     ) -> tuple[Admission | None, str]:
         """Return how an instance is admitted (None: not, it contradicts the first) and the first one's SHA-256."""
-        study_id = add_usual_instance(session, self._clock, received, association_id)
-        if study_id is not None:
-            uid = received.sop_instance_uid
-            record_study_event(session, self._clock.now(), EventName.INSTANCE_KEPT, study_id, sop_instance_uid=uid)
-            return Admission.NEW, received.sha256
         association = session.get_one(Association, association_id)
         known = session.scalar(
             select(Instance).where(Instance.sop_instance_uid == received.sop_instance_uid)
