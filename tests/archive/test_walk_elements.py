@@ -95,6 +95,30 @@ def test_items_elsewhere_are_written_as_what_holds_them() -> None:
     ]
 
 
+def test_a_length_that_spells_a_vr_is_a_length_where_no_vr_is_written() -> None:
+    """A sequence of VR UN has none in its items unless their first element shows one."""
+    spelt = struct.pack("<HHL", *NEXT, 0x4F4C) + bytes(0x4F4C)  # LO, and behind it an empty value
+    content = item(spelt)
+    assert walk_dataset(struct.pack("<HHL", 0x0040, 0xA730, len(content)) + content, uid.ImplicitVRLittleEndian) == [
+        Element(0x0040A730, None, 8, len(content))
+    ]
+    content = item(struct.pack("<HHL", *PRIVATE, 2) + b"AB" + spelt)
+    written_as_un = element(PRIVATE, "UN", content + SEQUENCE_END, length=UNDEFINED)
+    assert walk_dataset(written_as_un, SYNTAXES["<"]) == [
+        Element(number(PRIVATE), b"UN", 12, len(content), is_open=True)
+    ]
+
+
+@pytest.mark.parametrize("length", [b"lo", b"A1", b"1A"])
+def test_a_length_that_spells_no_vr_shows_an_element_without_one(length: bytes) -> None:
+    value = bytes(int.from_bytes(length, "little"))
+    encoded = struct.pack("<HH2s2x", *PRIVATE, length) + value + element(NEXT, "LO", b"AB")
+    assert walk_dataset(encoded, SYNTAXES["<"]) == [
+        Element(number(PRIVATE), None, 8, len(value)),
+        Element(number(NEXT), b"LO", 8 + len(value) + 8, 2),
+    ]
+
+
 @pytest.mark.parametrize("group", [0x0000, 0x0002, 0x0004, 0x0006])
 def test_groups_that_no_data_set_holds_are_refused_within_one(group: int) -> None:
     with pytest.raises(MalformedInstance, match="does not belong in a data set"):
