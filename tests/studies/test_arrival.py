@@ -76,7 +76,7 @@ def test_a_database_that_is_held_is_waited_for_once_and_named(tmp_path: Path) ->
     association = side.index.open_association("XRAY", "127.0.0.1", "RADNODE")
     with sqlite3.connect(side.database.path, isolation_level=None) as holder:
         holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(DatabaseBusy, match="held it for more than 0.2 s"):
+        with pytest.raises(DatabaseBusy, match="held it for more than"):
             side.index.record(received(2), association)
         holder.execute("ROLLBACK")
     assert side.index.record(received(2), association) is Admission.NEW
