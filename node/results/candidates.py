@@ -12,7 +12,7 @@ from pydicom.sr.codedict import codes
 from node.imaging.diameter import longest_diameter
 from node.results.contour import outer_contours
 from node.results.group import measured, measurement_report, outlined
-from node.results.header import encoding_evidence, encoding_source
+from node.results.header import encoding_source
 from node.results.measurement import identification
 from node.results.request import ResultKind, ResultRequest
 from node.vocabulary import Finding
@@ -53,8 +53,7 @@ def encode_candidate_report(request: ResultRequest) -> Dataset:
         if is_candidate(finding)
         for group in _groups(request, number, finding)
     ]
-    evidence = encoding_evidence(request)
-    return measurement_report(request, ResultKind.CONTOUR_REPORT, groups, evidence)
+    return measurement_report(request, ResultKind.CONTOUR_REPORT, groups, request.evidence)
 
 
 def place_of(request: ResultRequest, finding: Finding) -> Place:

@@ -14,7 +14,6 @@ from pydicom.sr.coding import Code
 
 from node.results.contour import Polygon
 from node.results.group import algorithm, measured, measurement_report, outlined, probability, qualify
-from node.results.header import encoding_evidence
 from node.results.request import ResultKind, ResultRequest
 from node.results.uids import result_uid
 from node.vocabulary import ClassProbability, Conclusion
@@ -44,7 +43,7 @@ def encode_conclusion_report(request: ResultRequest) -> Dataset:
         )
         for number, conclusion in enumerate(request.conclusions, start=1)
     ]
-    return measurement_report(request, ResultKind.CONCLUSION_REPORT, groups, encoding_evidence(request))
+    return measurement_report(request, ResultKind.CONCLUSION_REPORT, groups, request.evidence)
 
 
 def encode_frame_report(request: ResultRequest) -> Dataset:
@@ -62,7 +61,7 @@ def encode_frame_report(request: ResultRequest) -> Dataset:
         )
         for number, conclusion in enumerate(request.conclusions, start=1)
     ]
-    return measurement_report(request, ResultKind.FRAME_REPORT, groups, encoding_evidence(request))
+    return measurement_report(request, ResultKind.FRAME_REPORT, groups, request.evidence)
 
 
 def _identification(request: ResultRequest, number: int, conclusion: Conclusion) -> dict[str, Any]:

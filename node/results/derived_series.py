@@ -17,10 +17,11 @@ from node.errors import FindingRefused
 from node.imaging.regrid import grid_with_spacing
 from node.imaging.slices import Slice
 from node.imaging.volume import Grid
-from node.results.frame_groups import decimals, referenced_series, source_images
+from node.results.frame_groups import decimals, source_images
 from node.results.header import creation_arguments, fit, state_origin
 from node.results.mr_acquisition import state_acquisition
 from node.results.planes import source_slices
+from node.results.references import state_referenced_series
 from node.results.request import ResultKind, ResultRequest
 from node.results.stored_values import StoredScale, choose_scale
 from node.results.uids import result_uid
@@ -171,7 +172,7 @@ def _common(request: ResultRequest, number: int) -> Dataset:
 def _state_sources(image: Dataset, parts: Sequence[Slice]) -> None:
     image.SourceImageSequence = source_images(parts)
     named = {part.source.sop_instance_uid: part.dataset for part in parts}
-    image.ReferencedSeriesSequence = referenced_series(list(named.values()))
+    state_referenced_series(image, list(named.values()))
 
 
 def _state_place(image: Dataset, making: _Making, place: int) -> None:

@@ -8,22 +8,19 @@ from dataclasses import dataclass
 
 import highdicom as hd
 from pydicom import uid
-from pydicom.charset import convert_encodings
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.tag import BaseTag
 from pydicom.valuerep import format_number_as_ds
 
-from node.explicit_vr import element, sequence, sequence_value
+from node.explicit_vr import element, sequence
 from node.imaging.slices import Slice
 from node.plain_values import read_text
 from node.results.header import encoding_source
+from node.results.references import state_sequence
 
-_PER_FRAME = BaseTag(0x52009230)
 PURPOSE = codes.DCM.SourceImageForImageProcessingOperation
 
 
@@ -105,9 +102,7 @@ def state_frames(result: Dataset, frames: Sequence[bytes]) -> None:
 
     Made of data sets, they would be most of the time that a large result takes.
     """
-    value = sequence_value(frames)
-    result[_PER_FRAME] = RawDataElement(_PER_FRAME, "SQ", len(value), value, 0, False, True)
-    result.set_original_encoding(False, True, convert_encodings(result.SpecificCharacterSet))
+    state_sequence(result, "PerFrameFunctionalGroupsSequence", frames)
 
 
 def _code_sequence(keyword: str, code: Code) -> bytes:
@@ -132,23 +127,6 @@ def source_images(parts: Sequence[Slice]) -> list[Dataset]:
         source.PurposeOfReferenceCodeSequence = [purpose]
         sources.append(source)
     return sources
-
-
-def referenced_series(sources: Sequence[Dataset]) -> list[Dataset]:
-    """Return one item per series of the sources that lists each of them once (PS3.3 C.12.2)."""
-    by_series: dict[str, list[Dataset]] = {}
-    for source in sources:
-        reference = Dataset()
-        reference.ReferencedSOPClassUID = source.SOPClassUID
-        reference.ReferencedSOPInstanceUID = source.SOPInstanceUID
-        by_series.setdefault(str(source.SeriesInstanceUID), []).append(reference)
-    items = []
-    for series_uid, references in by_series.items():
-        item = Dataset()
-        item.SeriesInstanceUID = series_uid
-        item.ReferencedInstanceSequence = references
-        items.append(item)
-    return items
 
 
 def pin_dimensions(result: Dataset, organization_uid: str) -> None:

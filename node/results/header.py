@@ -104,7 +104,7 @@ def encoding_source(source: Dataset) -> Dataset:
     highdicom demands attributes that real instances lack and refuses values that they have. Identity
     is therefore left empty here, and `state_origin` copies it into the finished object.
     """
-    reference = _named(source)
+    reference = named(source)
     reference.Rows, reference.Columns = source.Rows, source.Columns
     reference.Modality = source.get("Modality") or "OT"
     for keyword in IDENTITY_KEYWORDS:
@@ -115,17 +115,12 @@ def encoding_source(source: Dataset) -> Dataset:
     return reference
 
 
-def encoding_evidence(request: ResultRequest) -> list[Dataset]:
-    """Return what highdicom needs to know of the sources of a report: of all but the first, their UIDs."""
-    first, *others = request.evidence
-    return [encoding_source(first), *map(_named, others)]
-
-
-def _named(source: Dataset) -> Dataset:
-    named = Dataset()
+def named(instance: Dataset) -> Dataset:
+    """Return what highdicom needs to know of an instance that a report mentions: its UIDs."""
+    reference = Dataset()
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        setattr(named, keyword, read_text(source, keyword))
-    return named
+        setattr(reference, keyword, read_text(instance, keyword))
+    return reference
 
 
 def creation_arguments(request: ResultRequest, kind: ResultKind, number: int = 0) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydicom.sr.codedict import codes
 
 from node.results.contour import outer_contours
 from node.results.group import algorithm, measured, measurement_report, outlined
-from node.results.header import encoding_evidence, encoding_source
+from node.results.header import encoding_source
 from node.results.request import ResultKind, ResultRequest
 from node.results.segment import tracking_uid
 from node.vocabulary import Finding
@@ -27,7 +27,7 @@ def encode_measurement_report(request: ResultRequest, segmentation: Dataset) -> 
         _group(request, number, _segment_frame(source, segmentation, number))
         for number in range(1, len(request.findings) + 1)
     ]
-    return measurement_report(request, ResultKind.MEASUREMENT_REPORT, groups, [source, segmentation])
+    return measurement_report(request, ResultKind.MEASUREMENT_REPORT, groups, [request.source, segmentation])
 
 
 def encode_contour_report(request: ResultRequest) -> Dataset:
@@ -41,7 +41,7 @@ def encode_contour_report(request: ResultRequest) -> Dataset:
         for number, finding in enumerate(request.findings, start=1)
         for part, polygon in enumerate(outer_contours(finding.mask), start=1)
     ]
-    return measurement_report(request, ResultKind.CONTOUR_REPORT, groups, [source])
+    return measurement_report(request, ResultKind.CONTOUR_REPORT, groups, [request.source])
 
 
 def encode_volume_report(request: ResultRequest, segmentation: Dataset) -> Dataset:
@@ -59,8 +59,9 @@ def encode_volume_report(request: ResultRequest, segmentation: Dataset) -> Datas
         )
         for number, finding in enumerate(request.findings, start=1)
     ]
-    evidence = encoding_evidence(request)
-    return measurement_report(request, ResultKind.MEASUREMENT_REPORT, groups, [*evidence, segmentation])
+    return measurement_report(
+        request, ResultKind.MEASUREMENT_REPORT, groups, [*request.evidence, segmentation]
+    )
 
 
 def _group(request: ResultRequest, number: int, place: Place, part: int = 1) -> Group:

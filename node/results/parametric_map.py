@@ -14,13 +14,13 @@ from node.results.frame_groups import (
     frame_groups,
     pin_dimensions,
     place_groups,
-    referenced_series,
     slice_groups,
     stand_in,
     state_frames,
 )
 from node.results.header import copy_valid, creation_arguments, fit, state_body_part, state_origin
 from node.results.planes import source_slices
+from node.results.references import state_referenced_series
 from node.results.request import ResultKind, ResultRequest
 from node.results.uids import result_uid
 from node.vocabulary import Pixels, QuantityMap
@@ -48,12 +48,12 @@ def encode_parametric_map(request: ResultRequest, number: int) -> hd.pm.Parametr
     del made.PerFrameFunctionalGroupsSequence
     made.NumberOfFrames, made.Rows, made.Columns = value_map.values.shape
     made.FloatPixelData = np.ascontiguousarray(value_map.values, dtype="<f4").tobytes()
-    made.ReferencedSeriesSequence = referenced_series(request.evidence)
     made.pop("SourceImageSequence", None)
     copy_valid(request.source, made, ("PositionReferenceIndicator",))
     state_body_part(made, request.source)
     name_private_schemes(made)
     state_origin(made, request)
+    state_referenced_series(made, request.evidence)
     shown = slice_groups(slices, codes.DCM.ArtificialIntelligence)
     state_frames(made, [frame_groups(on_slice, (place,)) for place, on_slice in enumerate(shown, start=1)])
     return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import highdicom as hd
 from pydicom.dataset import Dataset
@@ -10,8 +10,9 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from node.results.coding_schemes import name_private_schemes
-from node.results.header import MANUFACTURER, creation_arguments, fit, state_origin
+from node.results.header import MANUFACTURER, creation_arguments, encoding_source, fit, named, state_origin
 from node.results.predecessors import predecessors_of
+from node.results.references import state_evidence
 from node.results.request import ResultKind, ResultRequest
 from node.results.uids import device_uid
 
@@ -58,8 +59,10 @@ def finish_report(request: ResultRequest, kind: ResultKind, root: Dataset, evide
     are named as its predecessors (PS3.3 C.17.2).
     """
     document = hd.sr.EnhancedSR if kind is ResultKind.TEXT_REPORT else hd.sr.Comprehensive3DSR
+    first, *others = evidence
+    mentioned = frozenset(_mentioned(root))
     report = document(
-        evidence=evidence,
+        evidence=[encoding_source(first), *(named(other) for other in others if other.SOPInstanceUID in mentioned)],
         content=root,
         is_complete=True,
         is_final=False,
@@ -69,4 +72,13 @@ def finish_report(request: ResultRequest, kind: ResultKind, root: Dataset, evide
     )
     name_private_schemes(report)
     state_origin(report, request)
+    state_evidence(report, evidence)
     return report
+
+
+def _mentioned(item: Dataset) -> Iterator[str]:
+    """Give the UIDs of the instances that a content item and those below it refer to, which highdicom must be shown."""
+    for reference in item.get("ReferencedSOPSequence") or ():
+        yield str(reference.ReferencedSOPInstanceUID)
+    for inner in item.get("ContentSequence") or ():
+        yield from _mentioned(inner)

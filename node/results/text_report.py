@@ -11,7 +11,6 @@ from pydicom.sr.coding import Code
 
 from node.results.candidates import is_candidate, place_of
 from node.results.derived_series import describe_refinement
-from node.results.header import encoding_evidence
 from node.results.report import finish_report, language, observation_context, procedure_reported
 from node.results.request import ResultKind, ResultRequest
 from node.vocabulary import NOT_FOR_DIAGNOSIS, Conclusion, Finding, Measurement
@@ -41,8 +40,7 @@ def encode_text_report(request: ResultRequest) -> Dataset:
         (codes.DCM.Findings, codes.DCM.Finding, _findings(request)),
     ):
         root.ContentSequence.append(_section(heading, item, sentences))
-    evidence = encoding_evidence(request)
-    return finish_report(request, ResultKind.TEXT_REPORT, root, evidence)
+    return finish_report(request, ResultKind.TEXT_REPORT, root, request.evidence)
 
 
 def describe_finding(finding: Finding) -> str:

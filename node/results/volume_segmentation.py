@@ -17,7 +17,6 @@ from node.results.frame_groups import (
     frame_groups,
     pin_dimensions,
     place_groups,
-    referenced_series,
     segment_group,
     slice_groups,
     stand_in,
@@ -25,6 +24,7 @@ from node.results.frame_groups import (
 )
 from node.results.header import copy_valid, state_origin
 from node.results.planes import source_slices
+from node.results.references import state_referenced_series
 from node.results.request import ResultRequest
 from node.results.segment import dimension_organization_uid, start_segmentation
 from node.vocabulary import Mask
@@ -59,7 +59,7 @@ def encode_volume_segmentation(request: ResultRequest) -> hd.seg.Segmentation:
     del segmentation.PerFrameFunctionalGroupsSequence
     _state_pixels(segmentation, request, frames)
     # Every source is listed, also one in which nothing was found.
-    segmentation.ReferencedSeriesSequence = referenced_series(request.evidence)
+    state_referenced_series(segmentation, request.evidence)
     del segmentation.SourceImageSequence
     copy_valid(request.source, segmentation, ("BodyPartExamined", "PositionReferenceIndicator"))
     state_origin(segmentation, request)
