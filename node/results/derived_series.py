@@ -195,7 +195,7 @@ def _state_pixels(image: Dataset, making: _Making, values: Pixels) -> None:
     if not scale.is_identity:
         image.RescaleSlope, image.RescaleIntercept, image.RescaleType = scale.slope, scale.intercept, "US"
     image.WindowCenter, image.WindowWidth = decimals(making.window)
-    image.PixelData = scale.store(values).astype("<i2").tobytes()
+    image.add_new("PixelData", "OW", scale.store(values).astype("<i2").tobytes())
 
 
 def _window(voxels: Pixels) -> tuple[float, float]:

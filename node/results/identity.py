@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 
 from node.errors import IdentityMismatch
+from node.results.items import Item, item_of
 from node.results.placement import WHAT_TO_DO, FrameHeaders, check_derived_plane, check_planes
 from node.results.predecessors import PREDECESSORS, check_predecessors
 from node.vocabulary import EarlierReport, StudyIdentity, study_identity
@@ -28,8 +29,6 @@ STUDY_ATTRIBUTES = {
 
 # How many values a message lists; a series has hundreds of instances.
 LONGEST_LIST = 4
-
-_MAYBE_SEQUENCES = frozenset(("SQ", "UN", None))
 
 SOURCE_SERIES = "121232"  # DCM, Source Series for Segmentation (TID 1411)
 
@@ -100,12 +99,13 @@ def _job(sources: Sequence[Dataset], results: Sequence[Dataset], recorded: Study
 
 
 def _check_result(result: Dataset, job: _Job) -> None:
-    _check_references(result, job)
+    which, stated = f"result {result.SOPInstanceUID}", item_of(result)
+    _check_references(result, stated, job)
     _check_frame_of_reference(result, job)
     if "PerFrameFunctionalGroupsSequence" in result:
-        check_planes(result, job.headers)
+        check_planes(which, stated, job.headers)
     elif "ImagePositionPatient" in result:
-        check_derived_plane(result, job.headers)
+        check_derived_plane(which, stated, job.headers)
 
 
 def _check_study(which: str, found: StudyIdentity, recorded: StudyIdentity) -> None:
@@ -123,22 +123,23 @@ def _withheld(value: str) -> str:
     return f"a value of {len(value)} characters" if value else "empty"
 
 
-def _check_references(result: Dataset, job: _Job) -> None:
+def _check_references(result: Dataset, stated: Item, job: _Job) -> None:
     """Check what the result refers to, and that it refers to something other than itself."""
     which = f"result {result.SOPInstanceUID}"
     every_series = frozenset(job.series.values())
     referred = set()
-    for item, within in _nested_items(result):
-        if "StudyInstanceUID" in item:
-            _expect(which, "referenced study", str(item.StudyInstanceUID), str(result.StudyInstanceUID))
-        if "SeriesInstanceUID" in item:
-            _expect_one_of(which, "referenced series", str(item.SeriesInstanceUID), every_series)
+    for item, within in _nested_items(stated):
+        said = item.values
+        if "StudyInstanceUID" in said:
+            _expect(which, "referenced study", said["StudyInstanceUID"], str(result.StudyInstanceUID))
+        if "SeriesInstanceUID" in said:
+            _expect_one_of(which, "referenced series", said["SeriesInstanceUID"], every_series)
         if _is_source_series(item):
-            _expect_one_of(which, "source series of a segment", str(item.UID), every_series)
-        if "ReferencedSOPInstanceUID" in item:
-            uid = str(item.ReferencedSOPInstanceUID)
+            _expect_one_of(which, "source series of a segment", said["UID"], every_series)
+        if "ReferencedSOPInstanceUID" in said:
+            uid = said["ReferencedSOPInstanceUID"]
             _expect_one_of(which, "referenced instance", uid, job.classes)
-            _expect(which, f"SOP class of {uid}", str(item.get("ReferencedSOPClassUID", "")), job.classes[uid])
+            _expect(which, f"SOP class of {uid}", said.get("ReferencedSOPClassUID", ""), job.classes[uid])
             _expect(which, f"series of {uid}", within or job.series[uid], job.series[uid])
             _check_frame_numbers(which, item, job.frame_counts[uid])
             referred.add(uid)
@@ -147,43 +148,33 @@ def _check_references(result: Dataset, job: _Job) -> None:
         raise IdentityMismatch(f"{which}: refers to no instance, expected at least its source; {WHAT_TO_DO}")
 
 
-def _check_frame_numbers(which: str, reference: Dataset, frames: int) -> None:
+def _check_frame_numbers(which: str, reference: Item, frames: int) -> None:
     """Check that a reference names frames, counted from 1, which the instance has."""
-    stated = reference.get("ReferencedFrameNumber")
-    if stated is None:
-        return
-    numbers = [int(stated)] if isinstance(stated, int | str) else [int(number) for number in stated]
-    for number in numbers:
+    stated = reference.values.get("ReferencedFrameNumber")
+    for number in map(int, stated.split("\\") if stated else ()):
         if not 1 <= number <= frames:
+            uid = reference.values["ReferencedSOPInstanceUID"]
             raise IdentityMismatch(
-                f"{which}: names frame {number} of instance {reference.ReferencedSOPInstanceUID}, expected one of "
-                f"1 to {frames}; {WHAT_TO_DO}"
+                f"{which}: names frame {number} of instance {uid}, expected one of 1 to {frames}; {WHAT_TO_DO}"
             )
 
 
-def _is_source_series(item: Dataset) -> bool:
-    names = item.get("ConceptNameCodeSequence")
-    return "UID" in item and bool(names) and names[0].get("CodeValue") == SOURCE_SERIES
+def _is_source_series(item: Item) -> bool:
+    names = item.items("ConceptNameCodeSequence")
+    return "UID" in item.values and bool(names) and names[0].values.get("CodeValue") == SOURCE_SERIES
 
 
-def _nested_items(result: Dataset) -> Iterator[tuple[Dataset, str]]:
+def _nested_items(stated: Item) -> Iterator[tuple[Item, str]]:
     """Yield every item of every sequence with the UID of the series item that it lies in, or "".
 
     The predecessors of a report, which no job of its own refers to otherwise, are left to `check_predecessors`.
     """
-    pending = [(result, "")]
+    pending = [(item, "") for item in stated.below(but=PREDECESSORS)]
     while pending:
-        dataset, within = pending.pop()
-        for held in dataset.elements():
-            if held.VR not in _MAYBE_SEQUENCES:
-                continue  # most elements: what they hold need not be decoded
-            element = dataset[held.tag]
-            if element.VR != "SQ" or (dataset is result and element.keyword == PREDECESSORS):
-                continue
-            for item in element.value:
-                series = str(item.get("SeriesInstanceUID", within))
-                yield item, series
-                pending.append((item, series))
+        item, around = pending.pop()
+        within = item.values.get("SeriesInstanceUID", around)
+        yield item, within
+        pending.extend((inner, within) for inner in item.below())
 
 
 def _check_frame_of_reference(result: Dataset, job: _Job) -> None:

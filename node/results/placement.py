@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 
 from node.errors import IdentityMismatch
 from node.imaging.multiframe import frame_headers
+from node.results.items import Item
 
 WHAT_TO_DO = "nothing is sent; hold the study and compare the instances with its row"
 
@@ -44,11 +45,11 @@ class FrameHeaders:
         return self._frames[uid]
 
 
-def check_planes(result: Dataset, headers: FrameHeaders) -> None:
+def check_planes(result: str, stated: Item, headers: FrameHeaders) -> None:
     """Raise IdentityMismatch unless each frame lies where the instance, and in it the frame, that it names lies."""
-    shared = result.get("SharedFunctionalGroupsSequence") or [Dataset()]
-    for number, frame in enumerate(result.PerFrameFunctionalGroupsSequence, start=1):
-        which = f"result {result.SOPInstanceUID}, frame {number}"
+    shared = stated.items("SharedFunctionalGroupsSequence") or [Item()]
+    for number, frame in enumerate(stated.items("PerFrameFunctionalGroupsSequence"), start=1):
+        which = f"{result}, frame {number}"
         planes = _stated_plane(frame, shared[0])
         if "ImagePositionPatient" not in planes:
             continue
@@ -59,22 +60,21 @@ def check_planes(result: Dataset, headers: FrameHeaders) -> None:
             _expect_plane(which, planes, _named_frame(which, reference, headers))
 
 
-def check_derived_plane(result: Dataset, headers: FrameHeaders) -> None:
+def check_derived_plane(which: str, stated: Item, headers: FrameHeaders) -> None:
     """Raise IdentityMismatch unless a derived image lies parallel to, and at, the two slices that it names.
 
     Beside them it may lie within half of their distance, as far as the outermost slices reach; and no
     further aside in the plane than a pixel of theirs.
     """
-    which = f"result {result.SOPInstanceUID}"
-    named = [_named_frame(which, reference, headers) for reference in result.get("SourceImageSequence", [])]
+    named = [_named_frame(which, reference, headers) for reference in stated.items("SourceImageSequence")]
     if len(named) != 2:
         raise IdentityMismatch(f"{which}: names {len(named)} source slices, expected the 2 it lies at; {WHAT_TO_DO}")
+    orientation = _stated_numbers(stated, "ImageOrientationPatient")
     for source in named:
-        _expect_plane(which, {"ImageOrientationPatient": _numbers(result.ImageOrientationPatient)}, source)
+        _expect_plane(which, {"ImageOrientationPatient": orientation}, source)
     first, second = (np.array(_numbers(source.ImagePositionPatient)) for source in named)
-    cosines = np.array(_numbers(result.ImageOrientationPatient))
-    normal = np.cross(cosines[:3], cosines[3:])
-    way = np.array(_numbers(result.ImagePositionPatient)) - first
+    normal = np.cross(orientation[:3], orientation[3:])
+    way = np.array(_stated_numbers(stated, "ImagePositionPatient")) - first
     share = float(way @ normal) / (float((second - first) @ normal) or np.inf)
     aside_mm = float(np.linalg.norm(way - share * (second - first)))
     pixel_mm = max(_numbers(named[0].PixelSpacing))
@@ -85,29 +85,31 @@ def check_derived_plane(result: Dataset, headers: FrameHeaders) -> None:
         )
 
 
-def _stated_plane(frame: Dataset, shared: Dataset) -> dict[str, tuple[float, ...]]:
+def _stated_plane(frame: Item, shared: Item) -> dict[str, tuple[float, ...]]:
     """Return position and orientation of a frame of a result, as far as it states them."""
     stated = {}
     for keyword, (group, _, _) in PLANE_ATTRIBUTES.items():
-        items = frame.get(group) or shared.get(group)
+        items = frame.items(group) or shared.items(group)
         if items:
-            stated[keyword] = _numbers(items[0][keyword].value)
+            stated[keyword] = _stated_numbers(items[0], keyword)
     return stated
 
 
-def _source_images(frame: Dataset) -> Iterator[Dataset]:
-    for derivation in frame.get("DerivationImageSequence", []):
-        yield from derivation.get("SourceImageSequence", [])
+def _source_images(frame: Item) -> Iterator[Item]:
+    for derivation in frame.items("DerivationImageSequence"):
+        yield from derivation.items("SourceImageSequence")
 
 
-def _named_frame(which: str, reference: Dataset, headers: FrameHeaders) -> Dataset:
+def _named_frame(which: str, reference: Item, headers: FrameHeaders) -> Dataset:
     """Return the header of the one frame that a reference names; an image of one frame needs no number."""
-    frames = headers.of(str(reference.ReferencedSOPInstanceUID))
-    number = reference.get("ReferencedFrameNumber", 1 if len(frames) == 1 else None)
-    if not isinstance(number, int) or not 1 <= number <= len(frames):
+    uid = reference.values["ReferencedSOPInstanceUID"]
+    frames = headers.of(uid)
+    stated = reference.values.get("ReferencedFrameNumber", "1" if len(frames) == 1 else "")
+    number = int(stated) if stated.isdecimal() else 0
+    if not 1 <= number <= len(frames):
         raise IdentityMismatch(
-            f"{which}: names frame {number} of instance {reference.ReferencedSOPInstanceUID}, expected one of "
-            f"1 to {len(frames)}; {WHAT_TO_DO}"
+            f"{which}: names frame {stated or 'none'} of instance {uid}, expected one of 1 to {len(frames)}; "
+            f"{WHAT_TO_DO}"
         )
     return frames[number - 1]
 
@@ -120,6 +122,10 @@ def _expect_plane(which: str, stated: dict[str, tuple[float, ...]], source: Data
             abs(one - other) > tolerance for one, other in zip(found, expected, strict=True)
         ):
             raise IdentityMismatch(f"{which}: {keyword} is {found}, in the source it names {expected}; {WHAT_TO_DO}")
+
+
+def _stated_numbers(item: Item, keyword: str) -> tuple[float, ...]:
+    return tuple(map(float, item.values[keyword].split("\\")))
 
 
 def _numbers(values: Sequence[float]) -> tuple[float, ...]:

@@ -42,7 +42,10 @@ def state_evidence(report: Dataset, evidence: Sequence[Dataset]) -> None:
 
 
 def state_sequence(result: Dataset, keyword: str, items: Sequence[bytes]) -> None:
-    """Give a result a sequence of encoded items, which pydicom writes as they are while nothing in it is changed."""
+    """Give a result a sequence of encoded items, which pydicom writes as they are while nothing in it is changed.
+
+    Pixel data must have their VR by then: pydicom looks for none in what was written once.
+    """
     tag, value = BaseTag(tag_for_keyword(keyword) or 0), sequence_value(items)
     result[tag] = RawDataElement(tag, "SQ", len(value), value, 0, False, True)
     result.set_original_encoding(False, True, convert_encodings(result.SpecificCharacterSet))

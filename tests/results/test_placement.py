@@ -6,7 +6,9 @@ import pytest
 from pydicom.dataset import Dataset
 
 from node.errors import IdentityMismatch
-from node.results.placement import FrameHeaders, check_derived_plane, check_planes
+from node.results import placement
+from node.results.items import item_of
+from node.results.placement import FrameHeaders
 
 AXIAL = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 ONE, TWO = "1.2.1", "1.2.2"
@@ -17,6 +19,14 @@ def made(**values: object) -> Dataset:
     for keyword, value in values.items():
         setattr(dataset, keyword, value)
     return dataset
+
+
+def check_planes(result: Dataset, known: FrameHeaders) -> None:
+    placement.check_planes("result 1.9", item_of(result), known)
+
+
+def check_derived_plane(result: Dataset, known: FrameHeaders) -> None:
+    placement.check_derived_plane("result 1.9", item_of(result), known)
 
 
 def slice_at(uid: str, z_mm: float, **values: object) -> Dataset:
