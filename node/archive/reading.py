@@ -32,7 +32,7 @@ def read_dataset(path: Path, *, pixels: bool) -> Dataset:
             return dcmread(path, stop_before_pixels=not pixels)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as encoded:
             elements = walk_dataset(encoded, announced.transfer_syntax_uid, start)
-            wanted = elements if pixels else list(before_pixels(elements))
+            wanted = elements if pixels else before_pixels(elements)
             encoding = encoding_of(announced.transfer_syntax_uid)
             if not any(_is_odd(element, encoding) for element in wanted):
                 return _dataset(path, announced, raw_elements(encoded, encoding, wanted, left=_PIXELS), encoding)

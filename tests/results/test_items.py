@@ -113,3 +113,16 @@ def test_a_sequence_that_is_cut_off_is_left_to_pydicom(cut_bytes: int) -> None:
     with suppress(*UNREADABLE):
         item_of(dataset)
         assert not isinstance(dataset.get_item(REFERENCES), RawDataElement)
+
+
+def test_an_element_that_runs_past_its_item_is_left_to_pydicom() -> None:
+    dataset = holding(sequence_value([INSTANCE[:-2], INSTANCE]))
+    with suppress(*UNREADABLE):
+        item_of(dataset)
+        assert not isinstance(dataset.get_item(REFERENCES), RawDataElement)
+
+
+def test_an_empty_value_is_stated_and_says_nothing() -> None:
+    dataset = Dataset()
+    dataset.ReferencedFrameNumber = None
+    assert item_of(dataset).values == {"ReferencedFrameNumber": ""}
