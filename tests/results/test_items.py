@@ -115,6 +115,7 @@ def test_a_sequence_that_is_cut_off_is_left_to_pydicom(cut_bytes: int) -> None:
         assert not isinstance(dataset.get_item(REFERENCES), RawDataElement)
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 def test_an_element_that_runs_past_its_item_is_left_to_pydicom() -> None:
     dataset = holding(sequence_value([INSTANCE[:-2], INSTANCE]))
     with suppress(*UNREADABLE):
