@@ -5,6 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
+# By how their length is written (PS3.5 Tables 7.1-1 and 7.1-2): in 32 bits, in 16.
+LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+
 _SHORT = struct.Struct("<HH2sH")
 _LONG = struct.Struct("<HH2sxxL")
 _ITEM = struct.Struct("<HHL")

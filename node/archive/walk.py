@@ -14,6 +14,7 @@ from pydicom._dicom_dict import DicomDictionary
 from pydicom.datadict import tag_for_keyword
 
 from node.errors import MalformedInstance
+from node.explicit_vr import LONG_VRS, SHORT_VRS
 
 DEPTH_LIMIT = 32
 ELEMENT_LIMIT = 65_536  # outermost ones; what the walk remembers of them must not grow with the data set
@@ -28,10 +29,6 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _FOREIGN_GROUPS = frozenset((0x0000, 0x0002, 0x0004, 0x0006, _ITEM_GROUP))
 _PIXEL_DATA = tag_for_keyword("PixelData")
 
-_LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
-_SHORT_VRS = frozenset(
-    (b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH")
-) | frozenset((b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"))
 _FRAGMENTED_VRS = frozenset((b"OB", b"OW"))
 _SEQUENCE_TAGS = frozenset(tag for tag, entry in DicomDictionary.items() if entry[0] == "SQ")
 
@@ -220,7 +217,7 @@ class _Walk:
         if not frame.is_un:
             return frame.is_implicit
         vr = bytes(self._encoded[at + 4 : at + 6])
-        return vr not in _LONG_VRS and vr not in _SHORT_VRS
+        return vr not in LONG_VRS and vr not in SHORT_VRS
 
     def _enter(self, frame: _Frame, element: Element) -> None:
         """Go into a sequence or pixel data."""
@@ -273,9 +270,9 @@ def _read_explicit(encoded: Encoded, at: int, is_little: bool) -> tuple[int, byt
     tag = group << 16 | number
     if group == _ITEM_GROUP:
         return _read_implicit(encoded, at, is_little)
-    if vr in _SHORT_VRS:
+    if vr in SHORT_VRS:
         return tag, vr, at + 8, length
-    if vr in _LONG_VRS:
+    if vr in LONG_VRS:
         is_whole = at + 12 <= len(encoded)
         return tag, vr, at + 12, _LONG[is_little](encoded, at + 8)[0] if is_whole else len(encoded)
     if vr.isalpha() and vr.isupper():

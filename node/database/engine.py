@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from node import faults
 from node.database.failures import name_failure
-from node.database.transaction import Transaction, enter_session, transaction_of
+from node.database.transaction import Transaction, enter_session
 from node.faults import FaultPoint
 
 _PRAGMAS = (
@@ -71,13 +71,12 @@ class Database:
         writer = self._writer if is_flushed else self._unflushed_writer
         with self._named_failures(), Session(writer, expire_on_commit=False) as session:
             with session.begin():
-                enter_session(session)
+                transaction = enter_session(session)
                 faults.reach(FaultPoint.WRITE_LOCKED)
                 yield session
                 session.flush()
                 faults.reach(FaultPoint.ROWS_WRITTEN)
-                recorded = transaction_of(session).recorded
-            _reach_committed(recorded)
+            _reach_committed(transaction.recorded)
 
     @contextmanager
     def adding(self, *, is_flushed: bool = True) -> Iterator[Transaction]:
@@ -87,14 +86,12 @@ class Database:
         """
         engine = self._engine if is_flushed else self._unflushed_engine
         with self._named_failures(), closing(engine.raw_connection()) as pooled:  # which rolls back what failed
-            driver = pooled.driver_connection
-            assert isinstance(driver, sqlite3.Connection)
-            transaction = Transaction(driver)
-            driver.execute("BEGIN IMMEDIATE")
+            transaction = Transaction.on(pooled)
+            transaction.driver.execute("BEGIN IMMEDIATE")
             faults.reach(FaultPoint.WRITE_LOCKED)
             yield transaction
             faults.reach(FaultPoint.ROWS_WRITTEN)
-            driver.commit()
+            transaction.driver.commit()
         _reach_committed(transaction.recorded)
 
     @contextmanager

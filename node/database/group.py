@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy.orm import Session
-
-from node.database.engine import Database
 from node.errors import ArchiveFull, DatabaseBusy
 from node.rounds import Rounds
 
 _Found = TypeVar("_Found")
+_Writer = TypeVar("_Writer")
+_Given_co = TypeVar("_Given_co", covariant=True)
 
 
-class _Work:
+class _Write(Protocol[_Given_co]):
+    """What opens a transaction, as `Database.writing` and `Database.adding` do."""
+
+    def __call__(self, *, is_flushed: bool) -> AbstractContextManager[_Given_co]: ...
+
+
+class _Work(Generic[_Writer]):
     """What one caller wants done in the common transaction, and what came of it."""
 
-    def __init__(self, act: Callable[[Session], Any], is_flushed: bool) -> None:
+    def __init__(self, act: Callable[[_Writer], Any], is_flushed: bool) -> None:
         self.act = act
         self.is_flushed = is_flushed
         self.found: Any = None
         self.error: Exception | None = None
 
 
-class GroupCommit:
+class GroupCommit(Generic[_Writer]):
     """Commits for many threads at once; each hears of success after the commit that holds its rows."""
 
-    def __init__(self, database: Database) -> None:
-        """Commit to `database`."""
-        self._database = database
+    def __init__(self, write: _Write[_Writer]) -> None:
+        """Commit what is done with what `write` gives: a session, or a transaction for prepared statements."""
+        self._write = write
         self._rounds = Rounds(self._commit)
 
-    def run(self, act: Callable[[Session], _Found], *, is_flushed: bool = True) -> _Found:
+    def run(self, act: Callable[[_Writer], _Found], *, is_flushed: bool = True) -> _Found:
         """Return what `act` returned, once it is committed; raises what it raised, with nothing of it kept.
 
         `act` may be called twice, for what fails beside others is tried alone; it must change nothing
@@ -45,7 +51,7 @@ class GroupCommit:
         found: _Found = work.found
         return found
 
-    def _commit(self, works: Sequence[_Work]) -> None:
+    def _commit(self, works: Sequence[_Work[_Writer]]) -> None:
         try:
             self._commit_together(works)
         except (DatabaseBusy, ArchiveFull):
@@ -56,12 +62,12 @@ class GroupCommit:
             for work in works:
                 self._commit_alone(work)
 
-    def _commit_together(self, works: Sequence[_Work]) -> None:
-        with self._database.writing(is_flushed=any(work.is_flushed for work in works)) as session:
+    def _commit_together(self, works: Sequence[_Work[_Writer]]) -> None:
+        with self._write(is_flushed=any(work.is_flushed for work in works)) as writer:
             for work in works:
-                work.found = work.act(session)
+                work.found = work.act(writer)
 
-    def _commit_alone(self, work: _Work) -> None:
+    def _commit_alone(self, work: _Work[_Writer]) -> None:
         try:
             self._commit_together([work])
         except Exception as error:  # noqa: BLE001 - raised again in the thread whose work it is

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
+from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.orm import Session
 
 _KEY = "transaction"
@@ -17,12 +18,19 @@ class Transaction:
     driver: sqlite3.Connection
     recorded: list[str] = field(default_factory=list)
 
+    @classmethod
+    def on(cls, pooled: PoolProxiedConnection) -> Transaction:
+        """Return the transaction on a connection of SQLAlchemy's pool."""
+        driver = pooled.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        return cls(driver)
 
-def enter_session(session: Session) -> None:
+
+def enter_session(session: Session) -> Transaction:
     """Begin the session's transaction, and let `transaction_of` find it."""
-    driver = session.connection().connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    session.info[_KEY] = Transaction(driver)
+    transaction = Transaction.on(session.connection().connection)
+    session.info[_KEY] = transaction
+    return transaction
 
 
 def transaction_of(session: Session) -> Transaction:

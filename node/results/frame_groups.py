@@ -17,9 +17,8 @@ from pydicom.valuerep import format_number_as_ds
 
 from node.explicit_vr import element, sequence
 from node.imaging.slices import Slice
-from node.plain_values import read_text
 from node.results.header import encoding_source
-from node.results.references import state_sequence
+from node.results.references import instance_reference, state_sequence
 
 PURPOSE = codes.DCM.SourceImageForImageProcessingOperation
 
@@ -70,8 +69,7 @@ def slice_groups(parts: Sequence[Slice], derivation: Code) -> list[SliceGroups]:
     for part in parts:
         frame = part.source.frame_number
         named = (
-            element(0x00081150, b"UI", read_text(part.dataset, "SOPClassUID").encode("ascii")),
-            element(0x00081155, b"UI", part.source.sop_instance_uid.encode("ascii")),
+            instance_reference(part.dataset),
             b"" if frame is None else element(0x00081160, b"IS", str(frame).encode("ascii")),
             element(0x0028135A, b"CS", b"YES"),  # Spatial Locations Preserved
         )

@@ -1,7 +1,7 @@
 """The items of a result's sequences, as far as they say what it refers to and where it lies.
 
-A result in a volume has thousands of them. Where they lie as they were written they are read from there, in a
-twentieth of the time that pydicom takes to make data sets of them; anything else is read by pydicom.
+A result in a volume has thousands of them. Where they lie as they were written they are read from there, for
+data sets of all would take longer than encoding the result; anything else is read by pydicom.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+
+from node.explicit_vr import LONG_VRS, SHORT_VRS
 
 _KEYWORDS = (
     "CodeValue",
@@ -32,11 +34,6 @@ _ELEMENT = struct.Struct("<HH2sH")
 _LENGTH = struct.Struct("<L")
 _ITEM = struct.Struct("<HHL")
 _ITEM_TAG = (0xFFFE, 0xE000)
-# PS3.5 Tables 7.1-1 and 7.1-2; what is of VR UN may be a sequence, and is left to pydicom.
-_SHORT = frozenset(
-    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()  # the length has 16 bits
-)
-_LONG = frozenset(b"OB OD OF OL OV OW SV UC UR UT UV".split())
 _MAYBE_SEQUENCES = frozenset(("SQ", "UN", None))
 
 
@@ -118,8 +115,8 @@ def _item(encoded: bytes, at: int, end: int) -> Item:
     while at < end:
         group, number, vr, length = _ELEMENT.unpack_from(encoded, at)
         at += _ELEMENT.size
-        if vr not in _SHORT:
-            if vr != b"SQ" and vr not in _LONG:
+        if vr not in SHORT_VRS:
+            if vr == b"UN" or vr not in LONG_VRS:  # what is of VR UN may be a sequence
                 raise _Otherwise
             (length,) = _LENGTH.unpack_from(encoded, at)
             at += _LENGTH.size

@@ -108,7 +108,7 @@ def _named_frame(which: str, reference: Item, headers: FrameHeaders) -> Dataset:
     number = int(stated) if stated.isdecimal() else 0
     if not 1 <= number <= len(frames):
         raise IdentityMismatch(
-            f"{which}: names frame {stated or 'none'} of instance {uid}, expected one of 1 to {len(frames)}; "
+            f"{which}: names frame {stated or None} of instance {uid}, expected one of 1 to {len(frames)}; "
             f"{WHAT_TO_DO}"
         )
     return frames[number - 1]

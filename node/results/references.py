@@ -24,20 +24,13 @@ def instance_reference(instance: Dataset) -> bytes:
 
 def state_referenced_series(result: Dataset, sources: Sequence[Dataset]) -> None:
     """List the sources, each once, under their series (PS3.3 C.12.2)."""
-    items = [
-        sequence(0x0008114A, *map(instance_reference, members)) + _uid(0x0020000E, members[0], "SeriesInstanceUID")
-        for members in _grouped(sources, "SeriesInstanceUID")
-    ]
-    state_sequence(result, "ReferencedSeriesSequence", items)
+    state_sequence(result, "ReferencedSeriesSequence", _series(0x0008114A, sources))
 
 
 def state_evidence(report: Dataset, evidence: Sequence[Dataset]) -> None:
     """List what a report refers to or was made from, all of its own study, under its series (PS3.3 C.17.2)."""
-    series = [
-        sequence(0x00081199, *map(instance_reference, members)) + _uid(0x0020000E, members[0], "SeriesInstanceUID")
-        for members in _grouped(evidence, "SeriesInstanceUID")
-    ]
-    study = sequence(0x00081115, *series) + _uid(0x0020000D, evidence[0], "StudyInstanceUID")
+    series = sequence(0x00081115, *_series(0x00081199, evidence))
+    study = series + _uid(0x0020000D, evidence[0], "StudyInstanceUID")
     state_sequence(report, "CurrentRequestedProcedureEvidenceSequence", [study])
 
 
@@ -51,12 +44,15 @@ def state_sequence(result: Dataset, keyword: str, items: Sequence[bytes]) -> Non
     result.set_original_encoding(False, True, convert_encodings(result.SpecificCharacterSet))
 
 
-def _grouped(instances: Sequence[Dataset], keyword: str) -> list[list[Dataset]]:
-    """Return the instances that state the same, in the order in which the first of each comes."""
-    groups: dict[str, list[Dataset]] = {}
+def _series(references_tag: int, instances: Sequence[Dataset]) -> list[bytes]:
+    """Return an item per series, in the order in which the first instance of each comes: its references, its UID."""
+    members: dict[str, list[Dataset]] = {}
     for instance in instances:
-        groups.setdefault(read_text(instance, keyword), []).append(instance)
-    return list(groups.values())
+        members.setdefault(read_text(instance, "SeriesInstanceUID"), []).append(instance)
+    return [
+        sequence(references_tag, *map(instance_reference, found)) + _uid(0x0020000E, found[0], "SeriesInstanceUID")
+        for found in members.values()
+    ]
 
 
 def _uid(tag: int, instance: Dataset, keyword: str) -> bytes:

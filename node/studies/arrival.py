@@ -6,8 +6,7 @@ objects for each, took longer than everything else between its last byte and its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -16,6 +15,7 @@ from node.clock import Clock
 from node.database import (
     Database,
     EventName,
+    GroupCommit,
     Instance,
     Prepared,
     Result,
@@ -24,8 +24,6 @@ from node.database import (
     Transaction,
     record_study_event,
 )
-from node.errors import ArchiveFull, DatabaseBusy
-from node.rounds import Rounds
 from node.states import StudyState
 from node.studies.header import select_header
 from node.vocabulary import ReceivedInstance
@@ -57,73 +55,51 @@ _ADD_ROW = Prepared(
 )
 
 
-@dataclass
-class _Arrival:
-    """An instance that waits for its row, and whether it has one."""
-
-    received: ReceivedInstance
-    association_id: int
-    is_added: bool = False
-
-
 class UsualArrivals:
     """Adds the rows of usual arrivals; those that wait at the same moment share one commit."""
 
     def __init__(self, database: Database, clock: Clock, *, is_flushed: bool) -> None:
         """Add rows to `database`, by commits that are flushed or not."""
-        self._database = database
+        self._commits = GroupCommit(database.adding)
         self._clock = clock
         self._is_flushed = is_flushed
-        self._rounds = Rounds(self._serve)
 
     def add(self, received: ReceivedInstance, association_id: int) -> bool:
         """Return whether the instance has its row, committed; it has none if there is anything to decide about it.
 
-        The study or series is new, the study is past receiving or states another patient, the instance is known
-        or a result of ours, or SQLite did not take the row. Raises DatabaseBusy, ArchiveFull.
+        The study or series is new, the study is past receiving or states another patient, or the instance is
+        known or a result of ours. Raises DatabaseBusy, ArchiveFull.
         """
-        arrival = _Arrival(received, association_id)
-        self._rounds.join(arrival)
-        return arrival.is_added
+        return self._commits.run(partial(self._is_added, received, association_id), is_flushed=self._is_flushed)
 
-    def _serve(self, arrivals: Sequence[_Arrival]) -> None:
-        try:
-            with self._database.adding(is_flushed=self._is_flushed) as transaction:
-                added = [arrival for arrival in arrivals if self._is_added(transaction, arrival)]
-        except (DatabaseBusy, ArchiveFull):
-            raise  # whoever tries again now would fare no better
-        except Exception:  # noqa: BLE001 - each is tried by itself then, and told what is wrong with it
-            return
-        for arrival in added:
-            arrival.is_added = True
-
-    def _is_added(self, transaction: Transaction, arrival: _Arrival) -> bool:
-        received = arrival.received
+    def _is_added(self, received: ReceivedInstance, association_id: int, transaction: Transaction) -> bool:
+        now, uid = self._clock.now(), received.sop_instance_uid
         noted = {
             "study_uid": received.study_instance_uid,
             "stated_patient_id": received.study.patient_id,
-            "instance_uid": received.sop_instance_uid,
+            "instance_uid": uid,
             "boot_id": self._clock.boot_id,
             "seconds": self._clock.boot_seconds(),
         }
-        for (study_id,) in _NOTE_ARRIVAL.run(transaction, noted):
-            now = self._clock.now()
-            row = {
-                "study": study_id,
-                "series_uid": received.series_instance_uid,
-                "association_id": arrival.association_id,
-                "sop_instance_uid": received.sop_instance_uid,
-                "sop_class_uid": received.sop_class_uid,
-                "transfer_syntax_uid": received.transfer_syntax_uid,
-                "header": select_header(received.header),
-                "sha256": received.sha256,
-                "size": received.size,
-                "path": received.path,
-                "is_own_result": False,
-                "received_at": now,
-            }
-            if _ADD_ROW.run(transaction, row):
-                uid = received.sop_instance_uid
-                record_study_event(transaction, now, EventName.INSTANCE_KEPT, study_id, sop_instance_uid=uid)
-                return True
-        return False
+        studies = _NOTE_ARRIVAL.run(transaction, noted)
+        if not studies:
+            return False
+        ((study_id,),) = studies
+        row = {
+            "study": study_id,
+            "series_uid": received.series_instance_uid,
+            "association_id": association_id,
+            "sop_instance_uid": uid,
+            "sop_class_uid": received.sop_class_uid,
+            "transfer_syntax_uid": received.transfer_syntax_uid,
+            "header": select_header(received.header),
+            "sha256": received.sha256,
+            "size": received.size,
+            "path": received.path,
+            "is_own_result": False,
+            "received_at": now,
+        }
+        if not _ADD_ROW.run(transaction, row):
+            return False
+        record_study_event(transaction, now, EventName.INSTANCE_KEPT, study_id, sop_instance_uid=uid)
+        return True

@@ -39,7 +39,7 @@ class InstanceIndex:
         """
         self._database = database
         self._flushes_instances = flushes_instances
-        self._commits = GroupCommit(database)
+        self._commits = GroupCommit(database.writing)
         self._usual = UsualArrivals(database, clock, is_flushed=flushes_instances)
         self._ends: dict[int, str] = {}
         self._clock = clock

@@ -65,7 +65,7 @@ def waiting(group: GroupCommit) -> int:
 
 
 def test_transactions_that_wait_for_the_lock_together_are_one_commit(database: Database, tmp_path: Path) -> None:
-    group, ends, commits = GroupCommit(database), {}, commits_of(database)
+    group, ends, commits = GroupCommit(database.writing), {}, commits_of(database)
     with sqlite3.connect(tmp_path / "radnode.db", isolation_level=None) as holder:
         holder.execute("BEGIN IMMEDIATE")
         threads = [add(group, "A", ends)]
@@ -82,7 +82,7 @@ def test_transactions_that_wait_for_the_lock_together_are_one_commit(database: D
 
 
 def test_one_that_fails_takes_nothing_of_the_others_back(database: Database, tmp_path: Path) -> None:
-    group, ends = GroupCommit(database), {}
+    group, ends = GroupCommit(database.writing), {}
     with sqlite3.connect(tmp_path / "radnode.db", isolation_level=None) as holder:
         holder.execute("BEGIN IMMEDIATE")
         threads = [add(group, "A", ends)]
@@ -99,7 +99,7 @@ def test_one_that_fails_takes_nothing_of_the_others_back(database: Database, tmp
 def test_a_lock_that_stays_is_named_to_all_who_wait_and_nothing_is_written(tmp_path: Path) -> None:
     database = Database(tmp_path / "radnode.db", busy_seconds=0.5)
     database.migrate()
-    group, ends = GroupCommit(database), {}
+    group, ends = GroupCommit(database.writing), {}
     with sqlite3.connect(tmp_path / "radnode.db", isolation_level=None) as holder:
         holder.execute("BEGIN IMMEDIATE")
         threads = [add(group, name, ends) for name in "ABCD"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from rows import Gathering, gathering, received
-from sqlalchemy import select
+from sqlalchemy import event, select
 from waiting import until
 
 from node import faults
@@ -31,7 +31,7 @@ def side(tmp_path: Path) -> Gathering:
 @contextmanager
 def held_up(side: Gathering, *instances: ReceivedInstance) -> Iterator[list[Future[Admission]]]:
     """Bring instances over one association each while another holds the database, and let it go at the end."""
-    rounds = side.index._usual._rounds
+    rounds = side.index._usual._commits._rounds
     with sqlite3.connect(side.database.path, isolation_level=None) as holder, ThreadPoolExecutor() as pool:
         keys = [side.index.open_association("XRAY", "127.0.0.1", "RADNODE") for _ in instances]
         holder.execute("BEGIN IMMEDIATE")
@@ -54,7 +54,7 @@ def test_those_that_wait_for_the_lock_together_share_one_commit(
 ) -> None:
     reached: list[str] = []
     with held_up(side, *(received(number) for number in range(2, 6))) as brought:
-        monkeypatch.setattr(faults, "reach", reached.append)
+        monkeypatch.setattr(faults, "reach", reached.append)  # to listen: unarmed, a fault point does nothing
     assert [one.result() for one in brought] == [Admission.NEW] * 4
     assert kept(side) == {f"1.2.3.4.{number}" for number in range(1, 6)}
     assert reached.count("rows committed") == 2  # of the one that held the round up, and of the three behind it
@@ -76,8 +76,11 @@ def test_a_database_that_is_held_is_waited_for_once_and_named(tmp_path: Path) ->
     association = side.index.open_association("XRAY", "127.0.0.1", "RADNODE")
     with sqlite3.connect(side.database.path, isolation_level=None) as holder:
         holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(DatabaseBusy, match="held it for more than"):
+        sessions: list[object] = []
+        event.listen(side.database._engine, "begin", sessions.append)
+        with pytest.raises(DatabaseBusy, match=r"held it for more than 0\.2 s"):
             side.index.record(received(2), association)
+        assert sessions == []  # which would wait as long again
         holder.execute("ROLLBACK")
     assert side.index.record(received(2), association) is Admission.NEW
 
@@ -93,5 +96,5 @@ def test_a_usual_arrival_leaves_what_any_other_does(side: Gathering) -> None:
         received(2).path,
         received(2).sha256,
     )
-    events = [event for event in describe_study(side.database, "1.2.3").events if event.name == "instance kept"]
-    assert [event.detail for event in events] == [{"sop_instance_uid": f"1.2.3.4.{number}"} for number in (1, 2)]
+    events = [one for one in describe_study(side.database, "1.2.3").events if one.name == "instance kept"]
+    assert [one.detail for one in events] == [{"sop_instance_uid": f"1.2.3.4.{number}"} for number in (1, 2)]
