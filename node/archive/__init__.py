@@ -2,7 +2,8 @@
 
 from node.archive.file_head import AnnouncedInstance
 from node.archive.keep import Archive
+from node.archive.outline import OutlineReader
 from node.archive.part import Part
 from node.archive.removal import RemovalList
 
-__all__ = ["AnnouncedInstance", "Archive", "Part", "RemovalList"]
+__all__ = ["AnnouncedInstance", "Archive", "OutlineReader", "Part", "RemovalList"]

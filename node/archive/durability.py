@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from node import faults
 from node.archive.disk import sync_folders
 from node.archive.part import Part
-from node.faults import FaultPoint
 from node.rounds import Rounds
 
 
@@ -40,8 +38,7 @@ class EachFlushed:
         """Flush the file, rename it, flush its folder."""
         target = self._root / relative
         part.sync()
-        part.path.rename(target)
-        faults.reach(FaultPoint.INSTANCE_RENAMED)
+        part.move(target)
         self._names.join(target.parent)
 
     def settle(self, relative: str) -> None:
@@ -64,8 +61,7 @@ class Unflushed:
     def arrive(self, part: Part, relative: str, association_id: int) -> None:  # noqa: ARG002 - the journal's need
         """Rename the file."""
         part.close()
-        part.path.rename(self._root / relative)
-        faults.reach(FaultPoint.INSTANCE_RENAMED)
+        part.move(self._root / relative)
 
     def settle(self, relative: str) -> None:
         """Do nothing."""

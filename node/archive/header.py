@@ -26,21 +26,24 @@ _MAYBE_SEQUENCES = frozenset((b"SQ", b"UN", None))
 
 RawElements = dict[BaseTag, DataElement | RawDataElement]
 
-_FIRST_PIXEL_TAG = 0x7FE00008  # float, double and integer pixel data follow each other (PS3.6)
+FIRST_PIXEL_TAG = 0x7FE00008  # float, double and integer pixel data follow each other (PS3.6)
 _CHARACTER_SET = BaseTag(0x00080005)
 
 
-def build_header(encoded: Encoded, encoding: Encoding, elements: Sequence[Element]) -> Dataset:
-    """Return the elements before the pixel data, their values undecoded; very long ones are left out.
+def header_of(raw: RawElements, encoding: Encoding) -> Dataset:
+    """Return elements as a data set, their values undecoded.
 
     Raises MalformedInstance for a character set that pydicom breaks on, such as one with a zero byte: no
     later step could read the instance.
     """
-    short = (element for element in before_pixels(elements) if element.length <= _most_bytes(element))
-    raw = raw_elements(encoded, encoding, short)
     header = Dataset(raw)
     header.set_original_encoding(encoding.is_implicit, encoding.is_little, character_set_of(raw))
     return header
+
+
+def without_long_values(elements: Iterable[Element]) -> Iterable[Element]:
+    """Leave out what is too long to matter in a header."""
+    return (element for element in elements if element.length <= _most_bytes(element))
 
 
 def raw_elements(
@@ -62,7 +65,7 @@ def raw_elements(
 
 
 def character_set_of(raw: RawElements) -> list[str]:
-    """Return Python's names of the encodings of a data set's text; raises MalformedInstance as `build_header` does."""
+    """Return Python's names of the encodings of a data set's text; raises MalformedInstance as `header_of` does."""
     stated = raw.get(_CHARACTER_SET)
     if stated is not None and stated.VR not in (None, "CS"):
         raise MalformedInstance(f"SpecificCharacterSet: found VR {stated.VR}, expected CS; correct it at the sender")
@@ -84,7 +87,7 @@ def read_study(header: Dataset) -> StudyIdentity:
 def before_pixels(elements: Sequence[Element]) -> Sequence[Element]:
     """Return the elements that precede the pixel data."""
     for place, element in enumerate(elements):
-        if element.tag >= _FIRST_PIXEL_TAG:
+        if element.tag >= FIRST_PIXEL_TAG:
             return elements[:place]
     return elements
 

@@ -107,11 +107,10 @@ class _Segment:
     def has_room(self, entry: Entry) -> bool:
         return self._end + PAGE + whole_pages(entry.length) <= self._size
 
-    def write(self, entry: Entry, content: mmap.mmap) -> None:
+    def write(self, entry: Entry, content: memoryview | mmap.mmap) -> None:
         """Copy a file in behind the one before."""
         padding = bytes(whole_pages(entry.length) - entry.length)
-        with memoryview(content) as whole:
-            written = os.pwritev(self._descriptor, (encode_record(self._epoch, entry), whole, padding), self._end)
+        written = os.pwritev(self._descriptor, (encode_record(self._epoch, entry), content, padding), self._end)
         if written != PAGE + entry.length + len(padding):
             raise OSError(f"journal: {entry.length} bytes were not written whole")
         self._end += PAGE + whole_pages(entry.length)
@@ -191,13 +190,12 @@ class Journal:
             self._each.arrive(part, relative, association_id)
             return
         part.close()
-        part.path.rename(self._root / relative)
-        faults.reach(FaultPoint.INSTANCE_RENAMED)
+        part.move(self._root / relative)
 
     def _is_copied(self, part: Part, relative: str, association_id: int) -> bool:
         segment = None
         try:
-            with part.mapped() as content:
+            with part.content() as content:
                 segment = self._write(Entry(relative, association_id, part.file_bytes), content)
             faults.reach(FaultPoint.JOURNAL_WRITTEN)
             self._flushes.join(segment)
@@ -235,7 +233,7 @@ class Journal:
             self._changed.notify_all()
         self._thread.join()
 
-    def _write(self, entry: Entry, content: mmap.mmap) -> _Segment:
+    def _write(self, entry: Entry, content: memoryview | mmap.mmap) -> _Segment:
         with self._changed:
             self._arriving[entry.path] += 1
             segment = self._segment_for(entry)

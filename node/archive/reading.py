@@ -11,16 +11,17 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.tag import BaseTag
 
 from node.archive.file_head import MOST_HEAD_BYTES, AnnouncedInstance, decode_file_head
-from node.archive.header import RawElements, before_pixels, character_set_of, raw_elements
-from node.archive.walk import Element, Encoding, encoding_of, walk_dataset
+from node.archive.header import RawElements, character_set_of, raw_elements
+from node.archive.outline import OutlineReader
+from node.archive.walk import Element, Encoding, encoding_of
 from node.errors import MalformedInstance
 
 _CLASS_UID, _INSTANCE_UID, _SYNTAX_UID = (BaseTag(tag) for tag in (0x00020002, 0x00020003, 0x00020010))
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 
 
-def read_dataset(path: Path, *, pixels: bool) -> Dataset:
-    """Return a data set as pydicom reads it, up to its pixel data or with it.
+def read_dataset(path: Path, outlines: OutlineReader, *, pixels: bool) -> Dataset:
+    """Return a data set as pydicom reads it, up to its pixel data or with it; `outlines` knows those read before.
 
     Pixel data stay in the file until they are asked for. Raises MalformedInstance for a received instance that is
     torn.
@@ -31,11 +32,12 @@ def read_dataset(path: Path, *, pixels: bool) -> Dataset:
         except MalformedInstance:  # a result, which another library wrote
             return dcmread(path, stop_before_pixels=not pixels)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as encoded:
-            elements = walk_dataset(encoded, announced.transfer_syntax_uid, start)
-            wanted = elements if pixels else before_pixels(elements)
+            outline = outlines.read(encoded, announced.transfer_syntax_uid, start)
+            tail = outline.tail if pixels else ()
             encoding = encoding_of(announced.transfer_syntax_uid)
-            if not any(_is_odd(element, encoding) for element in wanted):
-                return _dataset(path, announced, raw_elements(encoded, encoding, wanted, left=_PIXELS), encoding)
+            if not any(_is_odd(element, encoding) for element in (*outline.opened, *tail)):
+                found = outline.head | raw_elements(encoded, encoding, tail, left=_PIXELS)
+                return _dataset(path, announced, found, encoding)
     return dcmread(path, stop_before_pixels=not pixels)
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from node.archive.file_head import MOST_HEAD_BYTES, AnnouncedInstance, decode_file_head
+from node.archive.outline import OutlineReader
 from node.archive.part import CheckedDataSet, check_data_set
 from node.errors import MalformedInstance
 
@@ -68,5 +69,5 @@ def hash_file(path: Path) -> str:
 def check_again(path: Path, data_set: DataSetOnDisk) -> CheckedDataSet:
     """Walk a kept data set as when it came and return what it states; raises MalformedInstance."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as encoded:
-        return check_data_set(encoded, data_set.start, data_set.announced)
+        return check_data_set(encoded, data_set.start, data_set.announced, OutlineReader(is_admitting=True))
 

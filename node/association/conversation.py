@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from node.archive import OutlineReader
 from node.association.command import Command, Request, encode_response
 from node.association.commitment import IncomingInformation
 from node.association.contexts import VERIFICATION
@@ -34,6 +35,7 @@ class Conversation:
         self._terms = terms
         self._handlers = handlers
         self._guest = guest
+        self._outlines = OutlineReader(is_admitting=True)
         self._messages = Messages(wire, terms.contexts, terms.pace)
 
     def hold(self) -> None:
@@ -58,7 +60,8 @@ class Conversation:
 
     def _store(self, request: Request) -> Answer:
         """Take the data set to its end, whatever becomes of it, and only then answer."""
-        incoming = self._handlers.begin_store(request, self._terms.contexts[request.context_id])
+        context = self._terms.contexts[request.context_id]
+        incoming = self._handlers.begin_store(request, context, self._outlines)
         try:
             if request.has_data_set:
                 for fragment in self._messages.data_set(request):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
-from node.archive import Archive
+from node.archive import Archive, OutlineReader
 from node.association.allowlist import Caller, Rejection
 from node.association.command import Request
 from node.association.commitment import CommitmentService, IncomingInformation
@@ -79,9 +79,9 @@ class Handlers:
         """Log why we abort an association."""
         self._warn(self._aborts, "association aborted", association_id, error)
 
-    def begin_store(self, request: Request, context: AnsweredContext) -> IncomingInstance:
-        """Return what takes the data set of a C-STORE request."""
-        incoming = IncomingInstance(self._archive, self._largest_instance_bytes)
+    def begin_store(self, request: Request, context: AnsweredContext, outlines: OutlineReader) -> IncomingInstance:
+        """Return what takes the data set of a C-STORE request; `outlines` is the association's own."""
+        incoming = IncomingInstance(self._archive, self._largest_instance_bytes, outlines)
         incoming.open(request, context)
         return incoming
 

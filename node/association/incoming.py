@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.archive import AnnouncedInstance, Archive, Part
+from node.archive import AnnouncedInstance, Archive, OutlineReader, Part
 from node.association.command import Request
 from node.association.contexts import SERVICES
 from node.association.negotiation import AnsweredContext
@@ -17,8 +17,12 @@ class IncomingInstance:
     the data set is complete, and what follows it is dropped.
     """
 
-    def __init__(self, archive: Archive, largest_bytes: int) -> None:
-        """Take a data set of up to `largest_bytes`, and drop as many of one that is longer."""
+    def __init__(self, archive: Archive, largest_bytes: int, outlines: OutlineReader | None = None) -> None:
+        """Take a data set of up to `largest_bytes`, and drop as many of one that is longer.
+
+        `outlines` knows the instances that came before it over the same association.
+        """
+        self._outlines = outlines
         self._archive = archive
         self._largest_bytes = largest_bytes
         self._received_bytes = 0
@@ -32,9 +36,8 @@ class IncomingInstance:
                 raise MalformedInstance("data set: found none, expected one after the C-STORE command")
             if request.sop_class_uid != context.abstract_syntax or request.sop_class_uid in SERVICES:
                 raise ContextMismatch("Affected SOP Class UID: found another than its presentation context is for")
-            self._part = self._archive.begin(
-                AnnouncedInstance(request.sop_class_uid, request.sop_instance_uid, context.transfer_syntax)
-            )
+            announced = AnnouncedInstance(request.sop_class_uid, request.sop_instance_uid, context.transfer_syntax)
+            self._part = self._archive.begin(announced, self._outlines)
         except (ArchiveError, OSError) as error:
             self._failure = error
 

@@ -103,7 +103,7 @@ def _ellipsoid(shape: tuple[int, ...], centre: Sequence[float], half: Sequence[f
 def read_series(folder: str) -> tuple[list[Dataset], Volume]:
     """Return the instances below the folder, and the volume they form."""
     archive = Archive(Path(folder))
-    datasets = [archive.read(str(path.relative_to(folder))) for path in _files(folder)]
+    datasets = list(archive.read_all(str(path.relative_to(folder)) for path in _files(folder)))
     return datasets, read_volume(datasets)
 
 

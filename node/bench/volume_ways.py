@@ -24,7 +24,7 @@ def with_radnode(root: str) -> Performance:
     archive = Archive(Path(root))
 
     def perform(series: str) -> Voxels:
-        return read_volume([archive.read(str(path.relative_to(root))) for path in _files(series)]).voxels
+        return read_volume(list(archive.read_all(str(path.relative_to(root)) for path in _files(series)))).voxels
 
     return _performance(perform)
 

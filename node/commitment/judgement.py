@@ -22,6 +22,7 @@ from node.database import (
     Event,
     EventName,
     Instance,
+    Prepared,
     Series,
     Study,
     record_event,
@@ -33,6 +34,9 @@ logger = logging.getLogger("radnode.commitment")
 
 BATCH = 50  # instances judged between two commits
 
+_FIRST_ASKED = Prepared(
+    select(Commitment.id).where(Commitment.state == CommitmentState.ASKED).order_by(Commitment.id).limit(1)
+)
 _COMMITTED = 0
 _NOTED_AS = {FileState.MISSING: EventName.FILE_MISSING}
 
@@ -89,12 +93,11 @@ class Judgement:
 
     def _judge_batch(self) -> int | None:
         """Judge some instances of one request, and close it after the last; None where nothing is asked."""
+        first = self._database.ask(_FIRST_ASKED)
+        if not first:
+            return None
+        ((commitment_id,),) = first
         with self._database.reading() as session:
-            commitment_id = session.scalar(
-                select(Commitment.id).where(Commitment.state == CommitmentState.ASKED).order_by(Commitment.id).limit(1)
-            )
-            if commitment_id is None:
-                return None
             batch = _unjudged(session, commitment_id)
         verdicts = {}
         for asked in batch:

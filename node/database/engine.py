@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 
 from node import faults
 from node.database.failures import name_failure
+from node.database.prepared import Prepared
+from node.database.standing import StandingConnection
 from node.database.transaction import Transaction, enter_session
 from node.faults import FaultPoint
 
@@ -40,6 +42,10 @@ class Database:
         self._writer = self._engine.execution_options(is_writer=True)
         self._unflushed_engine = _build_engine(path, busy_seconds, (*_PRAGMAS, _UNFLUSHED))
         self._unflushed_writer = self._unflushed_engine.execution_options(is_writer=True)
+        self._adders = {
+            True: StandingConnection(self._engine), False: StandingConnection(self._unflushed_engine)
+        }  # fmt: skip
+        self._asker = StandingConnection(self._engine)
 
     def migrate(self) -> None:
         """Bring the tables to the newest revision; does nothing when they are there already."""
@@ -82,17 +88,21 @@ class Database:
     def adding(self, *, is_flushed: bool = True) -> Iterator[Transaction]:
         """Give a transaction for prepared statements alone; of its lock, commit and errors all of `writing` is true.
 
-        Opening and closing a session takes longer than SQLite takes for three rows.
+        Opening and closing a session takes longer than SQLite takes for three rows. One thread at a time has it.
         """
-        engine = self._engine if is_flushed else self._unflushed_engine
-        with self._named_failures(), closing(engine.raw_connection()) as pooled:  # which rolls back what failed
-            transaction = Transaction.on(pooled)
-            transaction.driver.execute("BEGIN IMMEDIATE")
+        with self._named_failures(), self._adders[is_flushed].lent() as driver:
+            transaction = Transaction(driver)
+            driver.execute("BEGIN IMMEDIATE")
             faults.reach(FaultPoint.WRITE_LOCKED)
             yield transaction
             faults.reach(FaultPoint.ROWS_WRITTEN)
-            transaction.driver.commit()
+            driver.commit()
         _reach_committed(transaction.recorded)
+
+    def ask(self, question: Prepared, **values: Any) -> list[tuple[Any, ...]]:
+        """Return the rows that a prepared SELECT finds now; for what is asked many times a second, mostly in vain."""
+        with self._named_failures(), self._asker.lent() as driver:
+            return question.run(Transaction(driver), values)
 
     @contextmanager
     def _named_failures(self) -> Iterator[None]:
@@ -117,6 +127,8 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
+        for standing in (*self._adders.values(), self._asker):
+            standing.close()
         self._engine.dispose()
         self._unflushed_engine.dispose()
 

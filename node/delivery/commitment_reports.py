@@ -18,7 +18,7 @@ from node import faults
 from node.clock import Clock
 from node.commitment.information import COMMITMENT_CLASS, COMMITMENT_INSTANCE, encode_report, event_type_of
 from node.commitment.requests import close_request, report_on, tell
-from node.database import Commitment, Database, EventName
+from node.database import Commitment, Database, EventName, Prepared
 from node.database.due import is_due
 from node.delivery.patience import Breakers, wait_seconds
 from node.delivery.requestor import Requestor, associate
@@ -31,6 +31,8 @@ from node.vocabulary import CommitmentReport, PeerAddress
 
 BATCH = 50  # reports sent to a peer before the others are looked at again
 GIVE_UP_AFTER = timedelta(days=7)  # and not before the attempts that a delivery has: a clock may jump
+
+_ANY_JUDGED = Prepared(select(Commitment.id).where(Commitment.state == CommitmentState.JUDGED).limit(1))
 
 _SUCCESS = 0x0000
 _WARNINGS = frozenset((0x0001, 0x0107, 0x0116))  # PS3.7 C.3, C.4: it was taken all the same
@@ -50,6 +52,8 @@ class CommitmentReports:
 
     def peers_due(self) -> set[str]:
         """Return the AE titles of the peers to report to now."""
+        if not self._database.ask(_ANY_JUDGED):
+            return set()
         with self._database.reading() as session:
             due = set(session.scalars(select(Commitment.calling_ae_title).where(*self._is_due()).distinct()))
         now = self._clock.boot_seconds()

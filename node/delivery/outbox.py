@@ -13,13 +13,13 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from node import faults
 from node.archive import Archive
 from node.clock import Clock
-from node.database import Database, Delivery, EventName, Job, Result, Study, record_event
+from node.database import Database, Delivery, EventName, Job, Prepared, Result, Study, record_event
 from node.database.due import is_due
 from node.delivery.destinations import paused_destinations
 from node.delivery.patience import Breakers, wait_seconds
@@ -40,6 +40,7 @@ logger = logging.getLogger("radnode.delivery")
 BATCH = 50  # objects sent over one association before the outbox looks again
 
 _WAITING = (DeliveryState.PENDING, DeliveryState.RETRYING)
+_ANY_WAITING = Prepared(select(Delivery.id).where(or_(*(Delivery.state == state for state in _WAITING))).limit(1))
 _EVENTS = {
     DeliveryState.SENT: EventName.DELIVERY_SENT,
     DeliveryState.RETRYING: EventName.DELIVERY_DELAYED,
@@ -77,9 +78,8 @@ class _Headers:
 
     def of(self, paths: Sequence[str]) -> list[Dataset]:
         """Return the data sets up to their pixels, each read once."""
-        for path in paths:
-            if path not in self._read:
-                self._read[path] = self._archive.read(path, pixels=False)
+        unread = [path for path in dict.fromkeys(paths) if path not in self._read]
+        self._read |= zip(unread, self._archive.read_all(unread, pixels=False), strict=True)
         return [self._read[path] for path in paths]
 
 
@@ -104,11 +104,13 @@ class Outbox:
         A destination that names no peer is given as it is. One that could not be reached is due when
         its next attempt is, as long as anything waits for it.
         """
+        failing = {name for name, breaker in self._breakers.items() if breaker.is_failing}
+        if not failing and not self._database.ask(_ANY_WAITING):
+            return set()
         with self._database.reading() as session:
             rows = session.scalars(_of_running_studies(select(Delivery.destination)).where(self._is_due()).distinct())
             due = {self._settings.peer_name(destination) for destination in rows}
             paused = paused_destinations(session)
-        failing = {name for name, breaker in self._breakers.items() if breaker.is_failing}
         now = self._clock.boot_seconds()
         return {name for name in due | failing if name not in paused and not self._breakers[name].is_waiting(now)}
 

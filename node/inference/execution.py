@@ -126,8 +126,8 @@ class Execution:
         """Return the job's instances by the input they belong to, before anything of them is decoded."""
         inputs: dict[str, list[Dataset]] = defaultdict(list)
         budget = PixelBudget(self._station.most_samples)
-        for entry in job.inputs:
-            source = self._archive.read(entry.instance.path)
+        read = self._archive.read_all(entry.instance.path for entry in job.inputs)
+        for entry, source in zip(job.inputs, read, strict=True):
             _check_patient(source)
             budget.spend(source)
             inputs[entry.role].append(source)
@@ -153,7 +153,7 @@ class Execution:
             replaces=earlier_reports(job),
         )
         results = encode_results(request)
-        on_disk = [self._archive.read(entry.instance.path, pixels=False) for entry in job.inputs]
+        on_disk = list(self._archive.read_all((entry.instance.path for entry in job.inputs), pixels=False))
         written = [dcmread(BytesIO(result.encoded), stop_before_pixels=True) for result in results]
         check_results(written, on_disk, job.study.identity, request.replaces)
         return results

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from node.clock import Clock
@@ -19,11 +19,11 @@ from node.database import (
     Job,
     JobInput,
     Result,
-    Study,
     record_event,
 )
 from node.errors import LeaseLost
-from node.jobs.progress import STOPPED, derive_progress, hold_study
+from node.jobs.progress import derive_progress, hold_study
+from node.jobs.readiness import CLAIMABLE, LAPSED, is_anything_ready, moment
 from node.jobs.turns import note_claim, take_turn
 from node.states import DeliveryState, JobState
 from node.vocabulary import ModelIdentity
@@ -175,15 +175,12 @@ class JobQueue:
         The lowest priority number goes first, then senders take turns, then the oldest. Jobs of a
         study that a person holds or has cancelled wait.
         """
+        if not is_anything_ready(self._database, self._clock):
+            return None
         with self._database.writing() as session:
             self._recover(session)
-            job = session.scalar(
-                select(Job)
-                .join(Job.study)
-                .where(Job.state == JobState.QUEUED, Study.state.not_in(STOPPED), self._has_rested())
-                .order_by(Job.priority, Job.virtual_time, Job.id)
-                .limit(1)
-            )
+            next_one = CLAIMABLE.order_by(Job.priority, Job.virtual_time, Job.id).limit(1)
+            job = session.scalar(next_one, moment(self._clock))
             if job is None:
                 return None
             job.move(JobState.RUNNING)
@@ -279,11 +276,8 @@ class JobQueue:
 
     def _recover(self, session: Session) -> None:
         """Give up leases that ran out, also those of an earlier boot."""
-        running = select(Job).where(Job.state == JobState.RUNNING)
-        for job in session.scalars(running).all():
-            is_this_boot = job.lease_boot_id == self._clock.boot_id
-            if not is_this_boot or job.lease_until_seconds < self._clock.boot_seconds():
-                self._fail(session, job, f"worker {job.worker} said nothing until its lease ran out")
+        for job in session.scalars(LAPSED, moment(self._clock)).all():
+            self._fail(session, job, f"worker {job.worker} said nothing until its lease ran out")
 
     def _interrupt(self, session: Session, job: Job) -> None:
         job.interruptions += 1
@@ -329,11 +323,6 @@ class JobQueue:
         job.reason, job.token = reason, ""
         job.finished_at = self._clock.now()
         session.flush()
-
-    def _has_rested(self) -> ColumnElement[bool]:
-        """Select what a worker did not die of just now; in another boot everything has rested."""
-        is_over = Job.lease_until_seconds <= self._clock.boot_seconds()
-        return or_(is_over, Job.lease_boot_id != self._clock.boot_id)
 
     def _extend(self, job: Job) -> None:
         """Let a running job be its worker's, or a waiting one rest, for the time of a lease from now."""

@@ -19,6 +19,7 @@ from node.database import (
     EventName,
     Instance,
     Job,
+    Prepared,
     Series,
     Study,
     record_event,
@@ -36,6 +37,7 @@ from node.studies.traits import IndexedInstance, IndexedSeries
 # Stands in a study's row for the boot when a person has declared it complete.
 COMPLETED_BY_HAND = "completed by hand"
 
+_ANY_RECEIVING = Prepared(select(Study.id).where(Study.state == StudyState.RECEIVING).limit(1))
 _UNFINISHED = {JobState.QUEUED, JobState.RUNNING}
 
 # RequestedProcedurePriority (0040,1003) that makes a job go sooner than its rule says.
@@ -66,6 +68,8 @@ class Assembly:
 
     def complete_quiet_studies(self) -> int:
         """Complete every study whose evidence says that all of it has arrived; return how many."""
+        if not self._database.ask(_ANY_RECEIVING):
+            return 0
         with self._database.reading() as session:
             receiving = session.scalars(select(Study).where(Study.state == StudyState.RECEIVING)).all()
             ripe = [study.id for study in receiving if self._why_complete(session, study)]

@@ -10,8 +10,10 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from node.archive.file_head import AnnouncedInstance, encode_file_head
-from node.archive.header import build_header, prove_readable, read_study
-from node.archive.walk import encoding_of, walk_dataset
+from node.archive.header import header_of as header_out_of
+from node.archive.header import prove_readable, read_study
+from node.archive.outline import OutlineReader
+from node.archive.walk import encoding_of
 from node.errors import MalformedInstance
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -20,7 +22,9 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 
 
 def header_of(encoded: bytes, syntax: str) -> Dataset:
-    return build_header(encoded, encoding_of(syntax), walk_dataset(encoded, syntax))
+    head = encode_file_head(AnnouncedInstance("1.2", "1.3", syntax))
+    outline = OutlineReader(is_admitting=True).read(head + encoded, syntax, len(head))
+    return header_out_of(outline.head, encoding_of(syntax))
 
 
 def test_the_header_of_every_real_file_is_what_pydicom_reads(shared: Path) -> None:

@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from raw_peer import CT_CLASS, tiny_data_set
 
 from node.archive import AnnouncedInstance
-from node.archive.part import Part
+from node.archive.part import HELD_BYTES, Part
 from node.errors import ArchiveFull, InstanceMismatch, MalformedInstance
 
 UID = "1.2.34"
@@ -47,6 +47,7 @@ def test_what_is_checked_is_all_that_was_written(part: Part) -> None:
     assert (checked.identity.sop_class_uid, checked.identity.sop_instance_uid) == (CT_CLASS, UID)
     assert part.size == len(encoded)
     assert part.sha256 == hashlib.sha256(encoded).hexdigest()
+    part.close()
     assert part.path.read_bytes().endswith(encoded)
     assert part.file_bytes == part.path.stat().st_size > part.size
 
@@ -58,8 +59,32 @@ def test_a_part_that_has_ended_holds_no_file_open(part: Part, end: str) -> None:
     assert part.path.exists() is (end != "discard")
     if part.path.exists():
         assert part.path.stat().st_size == part.file_bytes
-    with pytest.raises(ValueError, match="closed file"):
-        part.mapped()
+    with pytest.raises(ValueError, match=r"closed file|has ended"), part.content():
+        pass
+
+
+def test_a_short_part_needs_no_file_before_it_is_kept(part: Part) -> None:
+    part.write(tiny_data_set(UID.encode()))
+    part.check()
+    assert not part.path.exists()
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_a_part_that_outgrows_what_is_held_goes_to_its_file_whole(part: Part, beyond: int) -> None:
+    with part.content() as content:
+        head = bytes(content)
+    data_set = bytes(range(256)) * (HELD_BYTES // 256)
+    data_set = data_set[: HELD_BYTES - len(head) - 1]
+    part.write(data_set)
+    assert not part.path.exists()
+    part.write(b"a" * (1 + beyond))
+    assert part.path.exists() is bool(beyond)
+    part.write(b"bc")
+    with part.content() as content:
+        assert bytes(content) == head + data_set + b"a" * (1 + beyond) + b"bc"
+    part.close()
+    assert part.path.read_bytes() == head + data_set + b"a" * (1 + beyond) + b"bc"
+    assert part.sha256 == hashlib.sha256(data_set + b"a" * (1 + beyond) + b"bc").hexdigest()
 
 
 def test_another_instance_than_was_announced_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from hunt import SECONDS, for_seconds, hunt, hunting
+from mutated import mutated
 from pydicom import dcmread, uid
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
@@ -32,15 +33,6 @@ SYNTAXES = (uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.Explicit
 CLASS_UID, INSTANCE_UID = str(uid.CTImageStorage), "1.2.3.4"
 LONG_DATA_SETS = int(os.environ.get("RADNODE_FUZZ_DATA_SETS", "1000000"))
 LONG_SEED = int(os.environ.get("RADNODE_FUZZ_SEED", "0"))
-
-# What a length, a tag or a VR may be overwritten with to do most harm.
-_POISONS = (
-    b"\xff\xff\xff\xff", b"\xfe\xff\xff\xff", b"\0\0\0\0", b"\x01\0\0\0", b"\xff\xff\0\0", b"\0\0\0\x80",
-    b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0", b"\xfe\xff\xdd\xe0", b"\xe0\x7f\x10\x00", b"\x08\x00\x05\x00",
-    b"SQ\0\0", b"UN\0\0", b"OB\0\0", b"US\x03\0", b"DS\x02\0", b"\x1b$)C", b"\\\\\\\\",
-)  # fmt: skip
-
-_WAYS = ("overwrite", "insert", "delete", "cut", "repeat")
 
 # Pixel data with an empty offset table and one fragment (PS3.5 A.4).
 _FRAGMENTS = (
@@ -88,21 +80,6 @@ def seeds(syntax: str) -> tuple[bytes, ...]:
     return tuple(encoded)
 
 
-def change(encoded: bytes, where: float, how: str, by: bytes) -> bytes:
-    at = int(where * len(encoded))
-    match how:
-        case "overwrite":
-            return encoded[:at] + by + encoded[at + len(by) :]
-        case "insert":
-            return encoded[:at] + by + encoded[at:]
-        case "delete":
-            return encoded[:at] + encoded[at + len(by) :]
-        case "cut":
-            return encoded[:at]
-        case _:
-            return encoded[:at] + encoded[at // 2 :]
-
-
 def admit(archive: Archive, encoded: bytes, syntax: str) -> bool:
     """Admit a data set as the receiver does, up to its row; return whether it was kept."""
     try:
@@ -142,15 +119,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 def mutate(chance: random.Random) -> tuple[str, bytes]:
     """Return a transfer syntax, and a data set in it that was changed in up to four places."""
     syntax = chance.choice(SYNTAXES)
-    encoded = chance.choice(seeds(syntax))
-    for _ in range(chance.randint(0, 4)):
-        by = chance.choice(_POISONS) if chance.random() < 0.5 else chance.randbytes(chance.randint(1, 12))
-        encoded = change(encoded, chance.random(), chance.choice(_WAYS), by)
-    return syntax, encoded
+    return syntax, mutated(chance.choice(seeds(syntax)), chance)
 
 
-def keep(mutated: tuple[str, bytes], seed: int) -> Path:
-    syntax, encoded = mutated
+def keep(found: tuple[str, bytes], seed: int) -> Path:
+    syntax, encoded = found
     end = "0" if syntax == uid.ImplicitVRLittleEndian else syntax.removeprefix(f"{uid.ImplicitVRLittleEndian}.")
     path = FOUND / f"seed{seed}-{end}.bin"
     path.write_bytes(encoded)
@@ -160,8 +133,8 @@ def keep(mutated: tuple[str, bytes], seed: int) -> Path:
 def attempts(archive: Archive, seeds: Iterator[int]) -> Iterator[int]:
     """Admit data sets changed anywhere, and give 1 for each that was kept, 0 for each that was refused."""
 
-    def take(mutated: tuple[str, bytes]) -> int:
-        kept = admit(archive, mutated[1], mutated[0])
+    def take(made: tuple[str, bytes]) -> int:
+        kept = admit(archive, made[1], made[0])
         assert not list(archive.path_of("incoming").iterdir())
         return kept
 

@@ -9,6 +9,7 @@ import pytest
 from raw_peer import CT_CLASS, EXPLICIT, VERIFICATION, tiny_data_set
 
 from node.archive import Archive
+from node.archive.part import HELD_BYTES
 from node.association.command import Command, Request
 from node.association.incoming import IncomingInstance
 from node.association.negotiation import AnsweredContext, answer_contexts
@@ -34,6 +35,7 @@ from node.errors import (
 
 DATA_SET = memoryview(tiny_data_set())
 SIZE = len(DATA_SET)
+LONG_DATA_SET = memoryview(bytes(HELD_BYTES))  # with what precedes it in its file more than is held in memory
 
 
 @pytest.fixture
@@ -69,15 +71,15 @@ def test_fragments_become_a_part_that_is_claimed_once(archive: Archive) -> None:
     opened.write(DATA_SET[5:])
     part = opened.claim()
     opened.discard()  # it is the claimer's
-    assert parts(archive) == [part.path]
     received = archive.finish(part)
     assert (received.sop_instance_uid, received.size) == ("1.44", SIZE)
     assert received.transfer_syntax_uid == EXPLICIT
 
 
 def test_what_nobody_claimed_leaves_nothing_behind(archive: Archive) -> None:
-    opened = incoming(archive, store())
+    opened = incoming(archive, store(), 2 * HELD_BYTES)
     opened.write(DATA_SET[:5])
+    opened.write(LONG_DATA_SET)
     assert len(parts(archive)) == 1
     opened.discard()
     assert parts(archive) == []
@@ -106,15 +108,15 @@ def test_a_request_that_cannot_be_kept_is_refused_when_its_data_set_is_complete(
 
 
 def test_a_data_set_as_long_as_the_limit_is_kept_and_one_byte_more_refused(archive: Archive) -> None:
-    whole = incoming(archive, store(), SIZE)
-    whole.write(DATA_SET)
+    whole = incoming(archive, store(), HELD_BYTES)
+    whole.write(LONG_DATA_SET)
     whole.claim().discard()
-    cut = incoming(archive, store(), SIZE - 1)
-    cut.write(DATA_SET[:-1])
+    cut = incoming(archive, store(), HELD_BYTES - 1)
+    cut.write(LONG_DATA_SET[:-1])
     assert len(parts(archive)) == 1
-    cut.write(DATA_SET[-1:])
+    cut.write(LONG_DATA_SET[-1:])
     assert parts(archive) == []  # at once
-    with pytest.raises(InstanceTooLarge, match=rf"over {SIZE - 1} bytes"):
+    with pytest.raises(InstanceTooLarge, match=rf"over {HELD_BYTES - 1} bytes"):
         cut.claim()
 
 

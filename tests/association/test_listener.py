@@ -14,6 +14,7 @@ from raw_peer import PROPOSAL, RawPeer
 from receiving import Node, ask, associated, request_of, running, send, start_of_store
 from waiting import until
 
+from node.archive.part import HELD_BYTES
 from node.association import CommitmentService, Listener, ListenerSettings
 from node.association.contexts import supported_contexts
 from node.clock import SystemClock
@@ -40,15 +41,25 @@ def test_every_storage_class_is_supported_and_deflated_is_not() -> None:
     assert "1.2.840.10008.1.2.1.99" not in {syntax for syntaxes in contexts.values() for syntax in syntaxes}
 
 
-@pytest.mark.parametrize("sent_bytes", [40, 4200, 20_000])
+@pytest.fixture
+def long_ct(ct: Path, tmp_path: Path) -> Path:
+    """An instance that is too long to be held in memory."""
+    dataset = dcmread(ct)
+    times = 2 + 2 * HELD_BYTES // len(dataset.PixelData)
+    dataset.Rows, dataset.PixelData = dataset.Rows * times, dataset.PixelData * times
+    dataset.save_as(tmp_path / "long.dcm")
+    return tmp_path / "long.dcm"
+
+
+@pytest.mark.parametrize("sent_bytes", [40, 4200, 20_000, 2 * HELD_BYTES])
 @pytest.mark.parametrize("leave", ["abort", "close"])
 def test_a_sender_that_leaves_in_the_middle_leaves_nothing_behind_and_may_send_again(
-    node: Node, ct: Path, sent_bytes: int, leave: str
+    node: Node, long_ct: Path, sent_bytes: int, leave: str
 ) -> None:
-    with associated(node, ct) as association:
+    with associated(node, long_ct) as association:
         raw = association.dul.socket.socket
-        raw.sendall(start_of_store(ct, association.accepted_contexts[0].context_id, sent_bytes))
-        if sent_bytes > 4200:
+        raw.sendall(start_of_store(long_ct, association.accepted_contexts[0].context_id, sent_bytes))
+        if sent_bytes > HELD_BYTES:
             until(lambda: node.files("incoming"))
         if leave == "close":
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -58,8 +69,8 @@ def test_a_sender_that_leaves_in_the_middle_leaves_nothing_behind_and_may_send_a
     until(lambda: node.endings() and not node.files(""))
     assert node.endings()[0] in ("aborted", "connection lost")
     assert node.instances == {}
-    assert send(node, ct)[0].status == 0x0000
-    assert list(node.instances) == [dcmread(ct).SOPInstanceUID]
+    assert send(node, long_ct)[0].status == 0x0000
+    assert list(node.instances) == [dcmread(long_ct).SOPInstanceUID]
 
 
 def test_how_an_association_ended_is_recorded(node: Node, ct: Path) -> None:

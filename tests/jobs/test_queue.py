@@ -44,6 +44,15 @@ def test_a_job_is_claimed_by_one_worker_only(side: Gathering) -> None:
     assert side.queue.claim("worker-2") is None
 
 
+def test_workers_that_wait_for_a_job_keep_no_writer_waiting(side: Gathering) -> None:
+    claim = claimed(side)
+    with side.database.writing():
+        assert side.queue.claim("worker-2") is None  # at once, though another has the write lock
+    side.queue.finish(claim, ())
+    with side.database.writing():
+        assert side.queue.claim("worker-2") is None
+
+
 def test_finishing_queues_the_deliveries_in_the_same_commit(side: Gathering) -> None:
     side.queue.finish(claimed(side), [A_RESULT])
     with side.database.reading() as session:

@@ -83,7 +83,7 @@ class Hospital:
         return len(list((self.folder / pacs).iterdir()))
 
     def is_arriving(self) -> bool:
-        return any(path.stat().st_size > 20_000 for path in (self.node.data / "incoming").iterdir())
+        return self.node.count_events("association opened") > self.node.count_events("association closed")
 
     def states(self) -> list[str]:
         return [line.state for line in list_studies(Database(self.node.data / "radnode.db"))]

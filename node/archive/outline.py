@@ -1,0 +1,242 @@
+"""The outline of a data set: the elements before its pixel data, undecoded, and where the rest lies.
+
+The headers of a series differ in a few values. What a header has in common with the one before, byte for byte,
+was walked then and is not walked again.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from struct import Struct
+from typing import NamedTuple
+
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import BaseTag
+
+from node.archive.header import (
+    FIRST_PIXEL_TAG,
+    RawElements,
+    before_pixels,
+    prove_readable,
+    raw_elements,
+    without_long_values,
+)
+from node.archive.walk import Element, Encoded, Encoding, encoding_of, is_sequence, walk_dataset
+from node.errors import MalformedInstance
+
+# A header longer than this is not remembered, for each association has a memory of its own.
+LONGEST_REMEMBERED_BYTES = 64 << 10
+
+_CHARACTER_SET = 0x00080005
+_ITEM_END_BYTES = 8
+
+_LENGTHS = {
+    (size, is_little): Struct(("<" if is_little else ">") + ("H" if size == 2 else "L")).unpack_from
+    for size in (2, 4)
+    for is_little in (True, False)
+}
+
+
+class Outline(NamedTuple):
+    """A data set that was walked to its end.
+
+    `head` are the elements before the pixel data, `tail` the pixel data and what follows them. `opened` are those of
+    the head that are of undefined length, unless such a header was read before.
+    """
+
+    head: RawElements
+    tail: Sequence[Element]
+    opened: Sequence[Element] = ()
+
+
+class OutlineReader:
+    """Walks data sets one after the other, and remembers what the headers have in common."""
+
+    def __init__(self, *, is_admitting: bool) -> None:
+        """Begin without a memory; one reader is for one thread.
+
+        When it `is_admitting` what comes from outside, it leaves values out that are too long for a header, and proves
+        that pydicom can read what it has not seen before.
+        """
+        self._is_admitting = is_admitting
+        self._last: _Header | None = None
+        self._pattern: _Pattern | None = None
+
+    def read(self, encoded: Encoded, transfer_syntax_uid: str, start: int) -> Outline:
+        """Walk a data set that begins at `start`.
+
+        Raises MalformedInstance as `walk_dataset` does, and when admitting as `prove_readable` does.
+        """
+        pattern = self._pattern
+        if pattern is not None and pattern.transfer_syntax_uid == transfer_syntax_uid:
+            outline = pattern.match(encoded, start)
+            if outline is not None:
+                return outline
+        elements = walk_dataset(encoded, transfer_syntax_uid, start)
+        head = before_pixels(elements)
+        opened = [element for element in head if element.is_open]
+        if self._is_admitting and opened:
+            prove_readable(encoded if isinstance(encoded, mmap.mmap) else BytesIO(encoded))
+        self._remember(_Header.of(encoded, transfer_syntax_uid, start, head))
+        kept = without_long_values(head) if self._is_admitting else head
+        raw = raw_elements(encoded, encoding_of(transfer_syntax_uid), kept)
+        return Outline(raw, elements[len(head) :], opened)
+
+    def _remember(self, header: _Header | None) -> None:
+        """Compare a header with the last one, so that the next is known by what they have in common."""
+        last, self._last = self._last, header
+        varying = self._pattern.varying if self._pattern is not None else frozenset()
+        self._pattern = None
+        if header is not None and last is not None and header.is_like(last):
+            varying |= header.differences(last)
+            if not header.is_odd_in(varying):
+                self._pattern = _Pattern(header, varying)
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The bytes before the pixel data, and their elements; `starts` are offsets in the bytes, the end's the last."""
+
+    transfer_syntax_uid: str
+    encoded: bytes
+    elements: Sequence[Element]
+    starts: Sequence[int]
+
+    @classmethod
+    def of(cls, encoded: Encoded, transfer_syntax_uid: str, start: int, head: Sequence[Element]) -> _Header | None:
+        """Return a header as it is remembered, None for one that is too long, or that pydicom reads in its own way."""
+        starts = [0, *(_end_of(element) - start for element in head)]
+        if starts[-1] > LONGEST_REMEMBERED_BYTES or any(one.is_open and one.vr == b"UN" for one in head):
+            return None
+        elements = [element._replace(value_at=element.value_at - start) for element in head]
+        return cls(transfer_syntax_uid, bytes(encoded[start : start + starts[-1]]), elements, starts)
+
+    def is_like(self, other: _Header) -> bool:
+        """Tell whether both have the same elements, whatever their values."""
+        return self.transfer_syntax_uid == other.transfer_syntax_uid and self._kinds() == other._kinds()
+
+    def differences(self, other: _Header) -> frozenset[int]:
+        """Return which elements, by their places, do not have the same bytes in a header like this."""
+        return frozenset(place for place in range(len(self.elements)) if self.bytes_of(place) != other.bytes_of(place))
+
+    def bytes_of(self, place: int) -> bytes:
+        """Return an element with its tag, VR and length."""
+        return self.encoded[self.starts[place] : self.starts[place + 1]]
+
+    def is_odd_in(self, varying: frozenset[int]) -> bool:
+        """Tell whether one of these elements says how others are read, or cannot be read by its length alone."""
+        is_implicit = encoding_of(self.transfer_syntax_uid).is_implicit
+        return any(
+            one.is_open or one.tag == _CHARACTER_SET or (one.vr is None) is not is_implicit
+            for one in (self.elements[place] for place in varying)
+        )
+
+    def _kinds(self) -> list[tuple[int, bytes | None, bool]]:
+        return [(element.tag, element.vr, element.is_open) for element in self.elements]
+
+
+class _Run(NamedTuple):
+    """Elements that were the same in every header, and the bytes they are written in."""
+
+    encoded: bytes
+    raw: RawElements
+
+
+class _Slot(NamedTuple):
+    """An element whose value differs: how it begins, where its length stands and of how many bytes, and its value."""
+
+    key: BaseTag
+    vr: str | None
+    opening: bytes
+    length_size: int
+    value_offset: int
+    is_sequence: bool
+
+
+class _Pattern:
+    """What headers like one another have in common: runs of equal bytes, and slots between them."""
+
+    def __init__(self, header: _Header, varying: frozenset[int]) -> None:
+        self.transfer_syntax_uid = header.transfer_syntax_uid
+        self.varying = varying
+        self._encoding = encoding_of(header.transfer_syntax_uid)
+        self._last_tag = header.elements[-1].tag if header.elements else 0
+        self._pieces = list(_pieces_of(header, varying, self._encoding))
+
+    def match(self, encoded: Encoded, start: int) -> Outline | None:
+        """Return what the walk would find; None for another header, or for anything that is not as it should be."""
+        head: RawElements = {}
+        at = start
+        for piece in self._pieces:
+            if isinstance(piece, _Run):
+                end = at + len(piece.encoded)
+                if bytes(encoded[at:end]) != piece.encoded:
+                    return None
+                head.update(piece.raw)
+            else:
+                found = self._fill(piece, encoded, at)
+                if found is None:
+                    return None
+                head[piece.key] = found
+                end = at + piece.value_offset + found.length
+            at = end
+        try:
+            tail = walk_dataset(encoded, self.transfer_syntax_uid, at, after=self._last_tag)
+        except MalformedInstance:
+            return None  # the whole walk says where
+        return None if tail and tail[0].tag < FIRST_PIXEL_TAG else Outline(head, tail)
+
+    def _fill(self, slot: _Slot, encoded: Encoded, at: int) -> RawDataElement | None:
+        """Return the element at an offset, None if it is not the slot's or not whole."""
+        value_at = at + slot.value_offset
+        opening = bytes(encoded[at : at + len(slot.opening)])
+        if opening != slot.opening or value_at > len(encoded):
+            return None
+        is_implicit, is_little = self._encoding
+        (length,) = _LENGTHS[slot.length_size, is_little](encoded, value_at - slot.length_size)
+        if value_at + length > len(encoded):
+            return None
+        value = bytes(encoded[value_at : value_at + length]) if length else None
+        if slot.is_sequence and not _is_whole(bytes(encoded[at : value_at + length]), self.transfer_syntax_uid):
+            return None
+        return RawDataElement(slot.key, slot.vr, length, value, value_at, is_implicit, is_little)
+
+
+def _pieces_of(header: _Header, varying: frozenset[int], encoding: Encoding) -> Iterator[_Run | _Slot]:
+    first = 0
+    for place in (*sorted(varying), len(header.elements)):
+        if first < place:
+            same = header.encoded[header.starts[first] : header.starts[place]]
+            yield _Run(same, raw_elements(header.encoded, encoding, header.elements[first:place]))
+        if place < len(header.elements):
+            yield _slot_of(header, place)
+        first = place + 1
+
+
+def _slot_of(header: _Header, place: int) -> _Slot:
+    element = header.elements[place]
+    value_offset = element.value_at - header.starts[place]
+    is_short = element.vr is not None and value_offset == 8  # tag, VR and a length of two bytes (PS3.5 7.1.2)
+    length_size = 2 if is_short else 4
+    return _Slot(
+        key=BaseTag(element.tag),
+        vr=element.vr.decode("ascii") if element.vr else None,
+        opening=header.bytes_of(place)[: value_offset - length_size],
+        length_size=length_size,
+        value_offset=value_offset,
+        is_sequence=is_sequence(element),
+    )
+
+
+def _is_whole(encoded: bytes, transfer_syntax_uid: str) -> bool:
+    try:
+        return len(walk_dataset(encoded, transfer_syntax_uid)) == 1
+    except MalformedInstance:
+        return False
+
+
+def _end_of(element: Element) -> int:
+    return element.value_at + element.length + (_ITEM_END_BYTES if element.is_open else 0)

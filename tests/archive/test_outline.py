@@ -1,0 +1,215 @@
+"""A header like the one before is read by what both have in common, and is what the walk alone would find."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from dcmtk import data_set_bytes, transfer_syntax
+from hunt import SECONDS, for_seconds, hunt, hunting
+from mutated import mutated
+from pydicom import uid
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.sequence import Sequence
+
+from node.archive.file_head import AnnouncedInstance, encode_file_head
+from node.archive.outline import LONGEST_REMEMBERED_BYTES, Outline, OutlineReader
+from node.archive.walk import walk_dataset
+from node.errors import MalformedInstance
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+FOUND = Path(__file__).parent / "found"
+SYNTAXES = (uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian)
+EXPLICIT = uid.ExplicitVRLittleEndian
+
+
+def one_of_a_series(number: int, **stated: object) -> Dataset:
+    """Return an instance: text, numbers and a sequence differ, and there is a sequence without a length in all."""
+    dataset, same, other = Dataset(), Dataset(), Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 100"
+    dataset.SOPClassUID, dataset.SOPInstanceUID = uid.CTImageStorage, f"1.2.{10**number}"
+    same.CodeValue = "T-1"
+    dataset.AnatomicRegionSequence = Sequence([same])
+    dataset["AnatomicRegionSequence"].is_undefined_length = True
+    other.ReferencedSOPInstanceUID = f"1.3.{number}"
+    dataset.ReferencedImageSequence = Sequence([other])
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.PatientID = "1.2", "1.2.3", "P1"
+    dataset.ImagePositionPatient, dataset.InstanceNumber = [0, 0, number * 2.5], number
+    dataset.ImageComments = "" if number % 2 else "even"
+    dataset.Rows = dataset.Columns = 2
+    dataset.add_new(0x7FE00010, "OW", bytes([number] * 8))
+    for keyword, value in stated.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def encode(dataset: Dataset, syntax: str = EXPLICIT) -> bytes:
+    file = DicomBytesIO()
+    file.is_little_endian, file.is_implicit_VR = uid.UID(syntax).is_little_endian, uid.UID(syntax).is_implicit_VR
+    write_dataset(file, dataset)
+    return file.getvalue()
+
+
+def as_file(encoded: bytes, syntax: str) -> tuple[bytes, str, int]:
+    """Return what is given to a reader that admits: a whole file, and where in it the data set begins."""
+    head = encode_file_head(AnnouncedInstance(uid.CTImageStorage, "1.2", syntax))
+    return head + encoded, syntax, len(head)
+
+
+@cache
+def series(syntax: str) -> tuple[bytes, ...]:
+    return tuple(encode(one_of_a_series(number), syntax) for number in range(1, 6))
+
+
+def taught(syntax: str, count: int = 4) -> OutlineReader:
+    """Return a reader that has read the beginning of a series."""
+    reader = OutlineReader(is_admitting=False)
+    for encoded in series(syntax)[:count]:
+        reader.read(encoded, syntax, 0)
+    return reader
+
+
+def alike(found: Outline, expected: Outline) -> bool:
+    """Tell whether both say the same, but for where in its file a value of the head lies."""
+    heads = [[element._replace(value_tell=0) for element in one.head.values()] for one in (found, expected)]
+    return heads[0] == heads[1] and list(found.tail) == list(expected.tail)
+
+
+def read_afresh(encoded: bytes, syntax: str, start: int = 0) -> Outline:
+    return OutlineReader(is_admitting=False).read(encoded, syntax, start)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_the_third_of_a_series_is_familiar_and_read_alike(syntax: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = taught(syntax, count=2)
+    encoded = bytes(100) + series(syntax)[4]
+    expected = read_afresh(encoded, syntax, 100)
+    walked: list[int] = []
+
+    def walk(*given: object, **after: int) -> list[object]:
+        walked.append(after.get("after", 0))
+        return walk_dataset(*given, **after)
+
+    monkeypatch.setattr("node.archive.outline.walk_dataset", walk)
+    found = reader.read(encoded, syntax, 100)
+    assert alike(found, expected)
+    assert len(expected.opened) == 1
+    assert (len(found.opened), walked[-1] >> 16) == (0, 0x0028)  # the walk has begun behind the head
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"PatientID": "P2"},
+        {"SpecificCharacterSet": "ISO_IR 192"},
+        {"StudyDescription": "one more"},
+        {"Rows": 3},
+        {"ReferencedImageSequence": Sequence([])},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_what_was_the_same_in_all_so_far_may_differ(changed: dict[str, object], syntax: str) -> None:
+    reader = taught(syntax)
+    for number in (4, 5, 6, 7):
+        encoded = encode(one_of_a_series(number, **changed), syntax)
+        assert alike(reader.read(encoded, syntax, 0), read_afresh(encoded, syntax))
+
+
+def test_two_series_by_turns_are_read_alike() -> None:
+    reader = taught(EXPLICIT)
+    for number in range(1, 7):
+        encoded = encode(one_of_a_series(number, **({"StudyDescription": "other"} if number % 2 else {})))
+        assert alike(reader.read(encoded, EXPLICIT, 0), read_afresh(encoded, EXPLICIT))
+
+
+def test_the_same_bytes_in_another_transfer_syntax_are_not_familiar() -> None:
+    encoded = series(EXPLICIT)[4]
+    with pytest.raises(MalformedInstance):
+        read_afresh(encoded, uid.ImplicitVRLittleEndian)
+    with pytest.raises(MalformedInstance):
+        taught(EXPLICIT).read(encoded, uid.ImplicitVRLittleEndian, 0)
+
+
+def test_a_new_character_set_is_never_a_value_like_another() -> None:
+    """With it all text means something else, and pydicom may break on it."""
+    reader = OutlineReader(is_admitting=True)
+    for number, stated in enumerate(["ISO_IR 100", "ISO_IR 101", "ISO_IR 109", "ISO_IR 110"], start=1):
+        file = as_file(encode(one_of_a_series(number, SpecificCharacterSet=stated)), EXPLICIT)
+        assert len(reader.read(*file).opened) == 1
+
+
+def test_a_header_that_pydicom_cannot_read_is_never_familiar() -> None:
+    path = next(FOUND.glob("item_read_otherwise_by_pydicom-*.bin"))
+    file = as_file(path.read_bytes(), f"{uid.ImplicitVRLittleEndian}.{path.stem.rsplit('-', 1)[1]}")
+    reader = OutlineReader(is_admitting=True)
+    for _ in range(4):
+        with pytest.raises(MalformedInstance, match="header cannot be read"):
+            reader.read(*file)
+
+
+def test_a_long_header_is_not_remembered() -> None:
+    reader = OutlineReader(is_admitting=False)
+    for number in range(1, 5):
+        dataset = one_of_a_series(number)
+        dataset.add_new(0x00110010, "LO", "A MAKER")
+        dataset.add_new(0x00111001, "OB", bytes(LONGEST_REMEMBERED_BYTES))
+        assert len(reader.read(encode(dataset), EXPLICIT, 0).opened) == 1
+
+
+def test_every_real_file_is_read_alike_after_any_other(shared: Path) -> None:
+    reader = OutlineReader(is_admitting=False)
+    familiar = 0
+    for path in sorted((shared / "data" / "dicom_misc").glob("*.dcm")) * 2:
+        try:
+            encoded, syntax = data_set_bytes(path), transfer_syntax(path)
+            expected = read_afresh(encoded, syntax)
+        except (MalformedInstance, AttributeError):
+            continue
+        for _ in range(2):
+            found = reader.read(encoded, syntax, 0)
+            assert alike(found, expected), path.name
+            familiar += found.opened != expected.opened
+    assert familiar > 10
+
+
+def outcome(reader: OutlineReader, encoded: bytes, syntax: str) -> Outline | str:
+    try:
+        return reader.read(encoded, syntax, 0)
+    except MalformedInstance as error:
+        return str(error)
+
+
+def compared(seeds: Iterator[int]) -> Iterator[int]:
+    """Read data sets changed anywhere after a series, and give 1 for each that was read, 0 for each refused."""
+
+    def make(chance: random.Random) -> tuple[str, bytes]:
+        syntax = chance.choice(SYNTAXES)
+        return syntax, mutated(chance.choice(series(syntax)), chance)
+
+    def take(made: tuple[str, bytes]) -> int:
+        syntax, encoded = made
+        found, expected = outcome(taught(syntax), encoded, syntax), outcome(taught(syntax, 0), encoded, syntax)
+        if isinstance(expected, str) or isinstance(found, str):
+            assert found == expected
+            return 0
+        assert alike(found, expected)
+        return 1
+
+    def keep(made: tuple[str, bytes], seed: int) -> Path:
+        path = FOUND / f"outline{seed}-{made[0]}.bin"
+        path.write_bytes(made[1])
+        return path
+
+    with hunting():
+        yield from hunt(seeds, make, take, keep)
+
+
+def test_a_data_set_changed_anywhere_is_read_as_the_walk_reads_it() -> None:
+    assert set(compared(for_seconds(SECONDS))) == {0, 1}
