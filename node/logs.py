@@ -75,7 +75,8 @@ class RationedHandler(logging.StreamHandler[TextIO]):
         now = self._monotonic()
         self._left_bytes = min(BURST_BYTES, self._left_bytes + (now - self._filled_at) * BYTES_PER_SECOND)
         self._filled_at = now
-        cost = len(self.format(record)) + 1
+        line = self.format(record)
+        cost = len(line) + 1
         if self._left_bytes - cost < self._kept_back(record):
             self._left_out += 1
             return
@@ -83,8 +84,15 @@ class RationedHandler(logging.StreamHandler[TextIO]):
         if self._left_out:
             told = {"msg": "log lines left out", "levelname": "WARNING", "fields": {"lines": self._left_out}}
             self._left_out = 0
-            super().emit(logging.makeLogRecord(told))
-        super().emit(record)
+            self._write(logging.makeLogRecord(told))
+        self._write(record, line)
+
+    def _write(self, record: logging.LogRecord, line: str | None = None) -> None:
+        try:
+            self.stream.write((self.format(record) if line is None else line) + self.terminator)
+            self.flush()
+        except Exception:  # noqa: BLE001 - a log that cannot be written stops nothing
+            self.handleError(record)
 
     def _kept_back(self, record: logging.LogRecord) -> int:
         """Return how much of the ration this record may not touch; after a gap a little more, so that gaps are few."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -23,6 +22,7 @@ _DECIMALS = re.compile(_DECIMAL + rb"(?:\\" + _DECIMAL + rb")*\0?")
 _INTEGER = rb" *[+-]?[0-9]{1,9} *"
 _INTEGERS = re.compile(_INTEGER + rb"(?:\\" + _INTEGER + rb")*\0?")
 _PADDING = b"\0 "
+_LONGEST_OFTEN_MET = 64
 
 # What pydicom raises on a value that is not of its VR.
 UNREADABLE = (
@@ -63,8 +63,10 @@ def read_values(header: Dataset, keywords: tuple[str, ...]) -> dict[str, Any]:
     attributes = _by_tag(keywords)
     for tag, element in header.items():
         if (attribute := attributes.get(tag)) is not None:
-            with suppress(*UNREADABLE):
+            try:
                 found[attribute.keyword] = _value_of(header, attribute, element)
+            except UNREADABLE:
+                continue
     return found
 
 
@@ -88,10 +90,21 @@ def _by_tag(keywords: tuple[str, ...]) -> Mapping[int, _Attribute]:
 
 def _value_of(header: Dataset, attribute: _Attribute, element: object) -> Any:
     if isinstance(element, RawDataElement) and element.VR in (None, attribute.vr) and element.value:
-        decoded = _DECODE.get(attribute.vr, _leave_to_pydicom)(element.value, element.is_little_endian)
+        decode = _decode_often_met if len(element.value) <= _LONGEST_OFTEN_MET else _decode
+        decoded = decode(attribute.vr, element.value, element.is_little_endian)
         if decoded is not None:
-            return decoded
+            return list(decoded) if isinstance(decoded, list) else decoded
     return header[attribute.tag].value
+
+
+def _decode(vr: str, encoded: bytes, is_little: bool) -> Any:
+    """Return the value of an element, None where pydicom has to look at it."""
+    decode = _DECODE.get(vr)
+    return None if decode is None else decode(encoded, is_little)
+
+
+# The instances of a series share most of their values; what is kept of them are some hundred kilobytes.
+_decode_often_met = lru_cache(maxsize=4096)(_decode)
 
 
 def _text(encoded: bytes, _is_little: bool) -> str | None:
@@ -126,10 +139,6 @@ def _short(encoded: bytes, is_little: bool) -> int | None:
 
 def _one_or_all(values: list[Any]) -> Any:
     return values[0] if len(values) == 1 else values
-
-
-def _leave_to_pydicom(_encoded: bytes, _is_little: bool) -> None:
-    return None
 
 
 _DECODE: Mapping[str, Callable[[bytes, bool], Any]] = {

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session, contains_eager, joinedload
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session, aliased, contains_eager, joinedload
 
 from node.catalog import Catalog
 from node.clock import Clock
@@ -37,7 +37,26 @@ from node.studies.traits import IndexedInstance, IndexedSeries
 # Stands in a study's row for the boot when a person has declared it complete.
 COMPLETED_BY_HAND = "completed by hand"
 
-_ANY_RECEIVING = Prepared(select(Study.id).where(Study.state == StudyState.RECEIVING).limit(1))
+# Studies that may be complete: while one is arriving, the last instance of a series came over an association that is
+# open yet. That is seen without looking at all the others.
+_LATEST = aliased(Instance)
+_LATEST_ID = (
+    select(func.max(Instance.id)).where(Instance.series_id == Series.id).correlate(Series).scalar_subquery()
+)
+_MAY_BE_COMPLETE = Prepared(
+    select(Study.id).where(
+        Study.state == StudyState.RECEIVING,
+        or_(
+            Study.last_instance_boot_id == COMPLETED_BY_HAND,
+            ~select(Series.id)
+            .join(_LATEST, _LATEST.id == _LATEST_ID)
+            .join(Association, Association.id == _LATEST.association_id)
+            .where(Series.study_id == Study.id, Association.closed_at.is_(None))
+            .correlate(Study)
+            .exists(),
+        ),
+    )
+)
 _UNFINISHED = {JobState.QUEUED, JobState.RUNNING}
 
 # RequestedProcedurePriority (0040,1003) that makes a job go sooner than its rule says.
@@ -68,12 +87,13 @@ class Assembly:
 
     def complete_quiet_studies(self) -> int:
         """Complete every study whose evidence says that all of it has arrived; return how many."""
-        if not self._database.ask(_ANY_RECEIVING):
+        candidates = [study_id for (study_id,) in self._database.ask(_MAY_BE_COMPLETE)]
+        if not candidates:
             return 0
         with self._database.reading() as session:
-            receiving = session.scalars(select(Study).where(Study.state == StudyState.RECEIVING)).all()
-            ripe = [study.id for study in receiving if self._why_complete(session, study)]
-        self._weighed = {study.id: self._weighed[study.id] for study in receiving if study.id in self._weighed}
+            studies = session.scalars(select(Study).where(Study.id.in_(candidates)).order_by(Study.id)).all()
+            ripe = [study.id for study in studies if self._why_complete(session, study)]
+        self._weighed = {key: self._weighed[key] for key in candidates if key in self._weighed}
         return sum(self._complete(study_id) for study_id in ripe)
 
     def _complete(self, study_id: int) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 
 from node.plain_values import UNREADABLE, read_text, read_values
 
@@ -70,6 +70,7 @@ _GROUP_KEYWORDS = (
     "SpacingBetweenSlices",
 )
 _POSITION = "ImagePositionPatient"
+_FUNCTIONAL_GROUPS = (Tag("SharedFunctionalGroupsSequence"), Tag("PerFrameFunctionalGroupsSequence"))
 
 
 def select_header(header: Dataset) -> dict[str, Any]:
@@ -80,6 +81,8 @@ def select_header(header: Dataset) -> dict[str, Any]:
     frames are a list under `ImagePositionPatient`.
     """
     found = _select(header, INDEXED_KEYWORDS)
+    if not any(tag in header for tag in _FUNCTIONAL_GROUPS):
+        return found
     shared = _items(header, "SharedFunctionalGroupsSequence")
     frames = _items(header, "PerFrameFunctionalGroupsSequence")
     for frame in [*shared, *frames[:1]]:
@@ -101,9 +104,13 @@ def _select(header: Dataset, keywords: tuple[str, ...]) -> dict[str, Any]:
     """Return values as JSON can hold them, without those that are empty or cannot be read."""
     found = {}
     for keyword, value in read_values(header, keywords).items():
-        with suppress(*UNREADABLE):
-            found[keyword] = _plain(value)
-    return {keyword: value for keyword, value in found.items() if value not in (None, "", [])}
+        try:
+            plain = _plain(value)
+        except UNREADABLE:
+            continue
+        if plain is not None and plain != "" and plain != []:
+            found[keyword] = plain
+    return found
 
 
 def _items(header: Dataset, keyword: str) -> list[Dataset]:
