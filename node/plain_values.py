@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
+from pydicom._dicom_dict import DicomDictionary
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
@@ -21,8 +22,11 @@ _DECIMAL = rb" *[+-]?(?:[0-9]{1,16}\.?[0-9]{0,16}|\.[0-9]{1,16})(?:[eE][+-]?[0-9
 _DECIMALS = re.compile(_DECIMAL + rb"(?:\\" + _DECIMAL + rb")*\0?")
 _INTEGER = rb" *[+-]?[0-9]{1,9} *"
 _INTEGERS = re.compile(_INTEGER + rb"(?:\\" + _INTEGER + rb")*\0?")
+_UIDS = re.compile(rb"[0-9.]+(?:\\[0-9.]+)*[\0 ]?")  # of anything else pydicom strips spaces
 _PADDING = b"\0 "
 _LONGEST_OFTEN_MET = 64
+
+_TAGS = {number: BaseTag(number) for number in DicomDictionary}
 
 # What pydicom raises on a value that is not of its VR.
 UNREADABLE = (
@@ -50,7 +54,7 @@ def read_value(header: Dataset, keyword: str) -> Any:
     UNREADABLE for a value that is not of its VR.
     """
     attribute = _attribute(keyword)
-    element = header.get_item(attribute.tag)
+    element = header.get_item(attribute.tag, keep_deferred=True)
     return None if element is None else _value_of(header, attribute, element)
 
 
@@ -76,11 +80,16 @@ def read_text(header: Dataset, keyword: str) -> str:
     return "" if value is None else str(value)
 
 
+def tag_of(number: int) -> BaseTag:
+    """Return the tag of that number, the same object each time for a standard one: dictionaries find it at once."""
+    return _TAGS.get(number) or BaseTag(number)
+
+
 @cache
 def _attribute(keyword: str) -> _Attribute:
     tag = tag_for_keyword(keyword)
     assert tag is not None
-    return _Attribute(keyword, BaseTag(tag), dictionary_VR(tag))
+    return _Attribute(keyword, tag_of(tag), dictionary_VR(tag))
 
 
 @cache
@@ -121,6 +130,10 @@ def _texts(encoded: bytes, _is_little: bool) -> Any:
     return _one_or_all(encoded.rstrip(_PADDING).decode("ascii").split("\\"))
 
 
+def _uids(encoded: bytes, is_little: bool) -> Any:
+    return _texts(encoded, is_little) if _UIDS.fullmatch(encoded) else None
+
+
 def _decimals(encoded: bytes, _is_little: bool) -> Any:
     if not _DECIMALS.fullmatch(encoded):
         return None
@@ -143,7 +156,8 @@ def _one_or_all(values: list[Any]) -> Any:
 
 _DECODE: Mapping[str, Callable[[bytes, bool], Any]] = {
     **dict.fromkeys(("AS", "DA", "DT", "LO", "SH", "TM"), _text),
-    **dict.fromkeys(("CS", "UI"), _texts),
+    "CS": _texts,
+    "UI": _uids,
     "PN": _name,
     "DS": _decimals,
     "IS": _integers,

@@ -16,7 +16,7 @@ from pydicom.values import convert_string
 
 from node.archive.walk import UNDEFINED, Element, Encoded, Encoding
 from node.errors import MalformedInstance
-from node.plain_values import UNREADABLE
+from node.plain_values import UNREADABLE, tag_of
 from node.vocabulary import StudyIdentity, study_identity
 
 # Rules and completion look at nothing longer; an encapsulated document must not fill the memory.
@@ -27,7 +27,7 @@ _MAYBE_SEQUENCES = frozenset((b"SQ", b"UN", None))
 RawElements = dict[BaseTag, DataElement | RawDataElement]
 
 FIRST_PIXEL_TAG = 0x7FE00008  # float, double and integer pixel data follow each other (PS3.6)
-_CHARACTER_SET = BaseTag(0x00080005)
+_CHARACTER_SET = tag_of(0x00080005)
 
 
 def header_of(raw: RawElements, encoding: Encoding) -> Dataset:
@@ -59,7 +59,7 @@ def raw_elements(
         value = bytes(encoded[at : at + length]) if length and not is_left else None
         stated = UNDEFINED if is_left and is_open else length
         name = vr.decode("ascii") if vr else None
-        key = BaseTag(tag)
+        key = tag_of(tag)
         found[key] = RawDataElement(key, name, stated, value, at, encoding.is_implicit, encoding.is_little)
     return found
 

@@ -26,6 +26,7 @@ from node.archive.header import (
 )
 from node.archive.walk import Element, Encoded, Encoding, encoding_of, is_sequence, walk_dataset
 from node.errors import MalformedInstance
+from node.plain_values import tag_of
 
 # A header longer than this is not remembered, for each association has a memory of its own.
 LONGEST_REMEMBERED_BYTES = 64 << 10
@@ -222,7 +223,7 @@ def _slot_of(header: _Header, place: int) -> _Slot:
     is_short = element.vr is not None and value_offset == 8  # tag, VR and a length of two bytes (PS3.5 7.1.2)
     length_size = 2 if is_short else 4
     return _Slot(
-        key=BaseTag(element.tag),
+        key=tag_of(element.tag),
         vr=element.vr.decode("ascii") if element.vr else None,
         opening=header.bytes_of(place)[: value_offset - length_size],
         length_size=length_size,

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pydicom.dataset import Dataset
-from pydicom.tag import BaseTag
 
 from node import faults
 from node.archive.disk import create_file, refuse_full_disk, require_space, sync_file
@@ -21,6 +20,7 @@ from node.archive.identity import InstanceIdentity, check_uid, identify_instance
 from node.archive.outline import OutlineReader
 from node.archive.walk import encoding_of
 from node.faults import FaultPoint
+from node.plain_values import tag_of
 from node.vocabulary import StudyIdentity
 
 # How much is held in memory before it needs a file; more than a slice, little beside what a crowd of peers may cost.
@@ -181,5 +181,5 @@ def check_data_set(
 
 def _values_of(head: RawElements) -> dict[int, bytes]:
     """Return the encoded values that tell who an instance is."""
-    stated = {tag: head.get(BaseTag(tag)) for tag in InstanceIdentity.tags()}
+    stated = {tag: head.get(tag_of(tag)) for tag in InstanceIdentity.tags()}
     return {tag: element.value or b"" for tag, element in stated.items() if element is not None}

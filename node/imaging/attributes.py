@@ -26,14 +26,14 @@ class NumberReader:
             value = read_value(self.dataset, keyword)
             if value is None or value == "":
                 return ()
-            values = value if isinstance(value, MultiValue | Sequence) else [value]
-            numbers = tuple(map(float, values))
+            is_one = type(value) is float or not isinstance(value, list | MultiValue | Sequence)
+            numbers = (float(value),) if is_one else tuple(map(float, value))
         except UNREADABLE as error:
             raise self.refusal(
                 f"{keyword}: found a value that is no number ({error}), expected decimal numbers; "
                 "correct the header and send again"
             ) from error
-        if not all(math.isfinite(number) for number in numbers):
+        if not all(map(math.isfinite, numbers)):
             raise self.refusal(
                 f"{keyword}: found {list(numbers)}, expected finite numbers; correct the header and send again"
             )

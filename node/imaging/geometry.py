@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -105,7 +106,7 @@ def stack_planes(planes: Sequence[Plane]) -> Stack:
             "whole series, or route single slices to a model made for them"
         )
     check_alike(planes)
-    distances = np.array([planes[0].normal @ plane.position_mm for plane in planes])
+    distances = np.array([plane.position_mm for plane in planes]) @ planes[0].normal
     order = np.argsort(distances, kind="stable")
     ordered = [planes[index] for index in order]
     _check_repeated(ordered, distances[order])
@@ -169,14 +170,24 @@ def is_parallel(plane: Plane, other: Plane) -> bool:
 
 def _directions(header: Dataset, name: str) -> tuple[Millimetres, Millimetres]:
     """Return the row and column directions, made exactly square; refuse what is not nearly so."""
-    values = np.array(_numbers(header, "ImageOrientationPatient", 6, name))
+    stated = _numbers(header, "ImageOrientationPatient", 6, name)
+    directions = _square(stated)
+    if directions is None:
+        raise MissingGeometry(
+            f"{name}: ImageOrientationPatient: found {list(stated)}, expected two unit vectors at a right angle; "
+            "correct the header and send again"
+        )
+    return directions
+
+
+@lru_cache(maxsize=64)  # the slices of a series have one
+def _square(stated: tuple[float, ...]) -> tuple[Millimetres, Millimetres] | None:
+    """Return two directions that are nearly of unit length and square made so exactly, None for any others."""
+    values = np.array(stated)
     row, column = values[:3], values[3:]
     lengths = math.sqrt(row @ row), math.sqrt(column @ column)
     if max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(float(row @ column))) > SQUARE_WITHIN:
-        raise MissingGeometry(
-            f"{name}: ImageOrientationPatient: found {values.tolist()}, expected two unit vectors at a right angle; "
-            "correct the header and send again"
-        )
+        return None
     row = row / lengths[0]
     column = column - (column @ row) * row
     return row, column / math.sqrt(column @ column)

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset, FileDataset
+from pydicom.dataset import Dataset
 
-from node.plain_values import read_value
+from node.plain_values import read_value, read_values
 
 _LITTLE_ENDIAN = frozenset({uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian})
 _BITS_ALLOCATED = (8, 16)
+_DESCRIPTION = (
+    "BitsAllocated",
+    "BitsStored",
+    "Columns",
+    "NumberOfFrames",
+    "PixelRepresentation",
+    "Rows",
+    "SamplesPerPixel",
+)
 
 
 @dataclass(frozen=True)
 class NativeFrames:
     """Grey frames of `shape` (rows, columns), one behind the other in `source`: bytes, or a file from an offset on."""
 
-    source: bytes | tuple[Path, int]
+    source: bytes | tuple[str, int]
     count: int
     shape: tuple[int, int]
     words: np.dtype[Any]
@@ -55,11 +64,11 @@ def native_frames(dataset: Dataset) -> NativeFrames | None:
     """Return where the frames lie, or None for what needs a decoder or a closer look."""
     meta = getattr(dataset, "file_meta", None)
     syntax = None if meta is None else read_value(meta, "TransferSyntaxUID")
-    if syntax not in _LITTLE_ENDIAN or read_value(dataset, "SamplesPerPixel") != 1:
+    stated = read_values(dataset, _DESCRIPTION)
+    if syntax not in _LITTLE_ENDIAN or stated.get("SamplesPerPixel") != 1:
         return None
-    bits, sign = read_value(dataset, "BitsAllocated"), read_value(dataset, "PixelRepresentation")
-    shape, found = _shape(dataset), _source(dataset)
-    stored_bits = read_value(dataset, "BitsStored")
+    bits, sign, stored_bits = (stated.get(word) for word in ("BitsAllocated", "PixelRepresentation", "BitsStored"))
+    shape, found = _shape(stated), _source(dataset)
     if bits not in _BITS_ALLOCATED or sign not in (0, 1) or shape is None or found is None:
         return None
     words = np.dtype(f"<{'i' if sign else 'u'}{bits // 8}")
@@ -70,19 +79,20 @@ def native_frames(dataset: Dataset) -> NativeFrames | None:
     return NativeFrames(source, count, (rows, columns), words, bits - stored_bits)
 
 
-def _source(dataset: Dataset) -> tuple[bytes | tuple[Path, int], int] | None:
+def _source(dataset: Dataset) -> tuple[bytes | tuple[str, int], int] | None:
     """Return the pixel data, or where in a file they still are, and their length in bytes."""
     element: object = dataset.get_item("PixelData", keep_deferred=True)
-    if isinstance(element, RawDataElement) and element.value is None and isinstance(dataset, FileDataset):
-        return (Path(str(dataset.filename)), element.value_tell), element.length
+    path = getattr(dataset, "filename", None)
+    if isinstance(element, RawDataElement) and element.value is None and path:
+        return (str(path), element.value_tell), element.length
     encoded = dataset["PixelData"].value
     return (encoded, len(encoded)) if isinstance(encoded, bytes) else None
 
 
-def _shape(dataset: Dataset) -> tuple[int, int, int] | None:
-    frames = read_value(dataset, "NumberOfFrames")
-    numbers = (1 if frames is None else frames, read_value(dataset, "Rows"), read_value(dataset, "Columns"))
-    count, rows, columns = (int(number) if isinstance(number, int | str) and number else 0 for number in numbers)
+def _shape(stated: Mapping[str, Any]) -> tuple[int, int, int] | None:
+    frames = stated.get("NumberOfFrames")
+    values = (1 if frames is None else frames, stated.get("Rows"), stated.get("Columns"))
+    count, rows, columns = (int(number) if isinstance(number, int | str) and number else 0 for number in values)
     return (count, rows, columns) if min(count, rows, columns) > 0 else None
 
 

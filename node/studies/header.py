@@ -108,7 +108,7 @@ def _select(header: Dataset, keywords: tuple[str, ...]) -> dict[str, Any]:
             plain = _plain(value)
         except UNREADABLE:
             continue
-        if plain is not None and plain != "" and plain != []:
+        if plain not in (None, "", []):
             found[keyword] = plain
     return found
 

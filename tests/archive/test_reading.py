@@ -83,7 +83,7 @@ def same(found: DataElement, expected: DataElement) -> bool:
 def test_every_real_file_is_what_pydicom_reads(kept: list[Path], pixels: bool) -> None:
     outlines = OutlineReader(is_admitting=False)
     for path in kept:
-        found, expected = read_dataset(path, outlines, pixels=pixels), dcmread(path, stop_before_pixels=not pixels)
+        found, expected = read_dataset(str(path), outlines, pixels=pixels), dcmread(path, stop_before_pixels=not pixels)
         assert found.file_meta.TransferSyntaxUID == expected.file_meta.TransferSyntaxUID
         assert found.original_encoding == expected.original_encoding
         assert as_list(found.original_character_set) == as_list(expected.original_character_set)
@@ -95,10 +95,10 @@ def test_every_real_file_is_what_pydicom_reads(kept: list[Path], pixels: bool) -
 
 def test_pixels_stay_in_the_file_until_they_are_asked_for(archive: Archive) -> None:
     path = archive.path_of(archive.keep(*tiny_instance()).path)
-    dataset = read_dataset(path, OutlineReader(is_admitting=False), pixels=True)
+    dataset = read_dataset(str(path), OutlineReader(is_admitting=False), pixels=True)
     assert dataset.get_item("PixelData", keep_deferred=True).value is None
     assert dataset.PixelData == PIXELS
-    assert "PixelData" not in read_dataset(path, OutlineReader(is_admitting=False), pixels=False)
+    assert "PixelData" not in read_dataset(str(path), OutlineReader(is_admitting=False), pixels=False)
 
 
 def test_a_torn_file_is_refused(archive: Archive) -> None:
