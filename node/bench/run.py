@@ -11,6 +11,7 @@ from pathlib import Path
 
 from node.bench.comparison import Comparison, Tell, compare
 from node.bench.encode import ENCODE
+from node.bench.growth import GROWTH
 from node.bench.infer import INFER
 from node.bench.journey import JOURNEY
 from node.bench.machine import Machine, describe_machine
@@ -22,7 +23,7 @@ from node.bench.volume import VOLUME
 from node.clock import Clock
 from node.errors import BenchFailed
 
-BENCHMARKS = (RECEIVE, SEND, VOLUME, ENCODE, INFER, JOURNEY)
+BENCHMARKS = (RECEIVE, SEND, VOLUME, ENCODE, INFER, JOURNEY, GROWTH)
 
 
 @dataclass(frozen=True)

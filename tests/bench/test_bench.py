@@ -50,7 +50,7 @@ def results_of(report: dict[str, Any], name: str) -> list[list[dict[str, Any]]]:
 @needs_dcmtk
 def test_every_benchmark_compares_the_node_with_its_peers(report: dict[str, Any]) -> None:
     names = [outcome["name"] for outcome in report["outcomes"]]
-    assert names == ["receive", "send", "volume", "encode", "infer", "journey"]
+    assert names == ["receive", "send", "volume", "encode", "infer", "journey", "growth"]
     for outcome in report["outcomes"]:
         assert outcome["comparisons"]
         for comparison in outcome["comparisons"]:
@@ -76,6 +76,15 @@ def test_every_sender_has_all_its_instances_taken(report: dict[str, Any]) -> Non
     taken = [facts["taken"] for facts in every if "taken" in facts]
     assert taken
     assert set(taken) == {8}
+
+
+@needs_dcmtk
+def test_what_has_grown_does_the_same_work(report: dict[str, Any]) -> None:
+    recorded, looked, claimed, read = results_of(report, "growth")
+    assert [len(results) for results in (recorded, looked, claimed, read)] == [2] * 4
+    assert {result["facts"]["found"] for result in looked} == {0}
+    assert {result["facts"]["claimed"] for result in claimed} == {3}
+    assert [result["way"] for result in read] == ["radnode", "radnode, 12 slices"]
 
 
 def test_rounds_are_interleaved_and_the_first_is_not_counted() -> None:
