@@ -30,7 +30,7 @@ test: install                   ## Run the tests; those that need real images ar
 	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile
 
 COVERING := tests/test_states.py $(addprefix tests/archive/,test_durability.py test_header.py test_identity.py test_journal.py test_keep.py \
-	test_removal.py test_walk.py) \
+	test_outline.py test_part.py test_removal.py test_walk.py) \
 	$(addprefix tests/association/,test_allowlist.py test_incoming.py test_proposal.py) \
 	tests/commitment/test_information.py \
 	$(addprefix tests/results/,test_items.py test_placement.py test_references.py) \

@@ -25,7 +25,7 @@ MENDED_PYDICOM = (3, 0, 2)  # CVE-2026-32711
 # Which parts of the tree may import a library; "" stands for the modules directly in node/.
 LIBRARY_HOMES = {
     "pynetdicom": {"association", "delivery", "demo", "bench"},
-    "sqlalchemy": {"audit", "commitment", "database", "studies", "jobs", "delivery", "inference", "upkeep"},
+    "sqlalchemy": {"audit", "bench", "commitment", "database", "studies", "jobs", "delivery", "inference", "upkeep"},
     "SimpleITK": {"imaging", "training", "models", "bench"},
     "tensorflow": {"inference", "training", "models"},
     "keras": {"inference", "networks", "training", "models"},

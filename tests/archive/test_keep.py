@@ -187,6 +187,13 @@ def test_a_header_is_read_without_pixels_and_an_instance_with(archive: Archive, 
     assert "PixelData" in whole
 
 
+def test_several_are_read_in_the_order_in_which_they_are_asked_for(archive: Archive, ct: Path) -> None:
+    name = str(dcmread(ct).PatientName).encode()
+    paths = [keep(archive, ct).path, keep(archive, ct, replaced(data_set_bytes(ct), name, b"X" * len(name))).path]
+    read = list(archive.read_all([*paths, paths[0]], pixels=False))
+    assert [str(one.PatientName).encode() for one in read] == [name, b"X" * len(name), name]
+
+
 def test_what_was_being_written_when_the_node_stopped_is_swept(tmp_path: Path, ct: Path) -> None:
     archive = Archive(tmp_path)
     part = archive.begin(announced(ct))
