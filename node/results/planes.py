@@ -44,22 +44,27 @@ def _check_on_grid(planes: Sequence[Plane], grid: Grid) -> None:
     """
     _, rows, columns = grid.shape
     corners = ((0, 0), (rows - 1, 0), (0, columns - 1))
+    stated = np.stack([_places_mm(planes, *corner) for corner in corners], axis=1)
+    indices = np.array([[(number, *corner, 1) for corner in corners] for number in range(len(planes))], np.float64)
+    expected = (indices @ grid.affine.T)[..., :3]
     directions = np.stack([planes[0].normal, planes[0].along_column, planes[0].along_row])
-    tolerances_mm = np.array(grid.spacing_mm) / 2
-    for number, plane in enumerate(planes):
-        for row, column in corners:
-            stated, expected = _place_mm(plane, row, column), grid.position_mm((number, row, column))
-            if (np.abs(directions @ (stated - expected)) > tolerances_mm).any():
-                raise FindingRefused(
-                    f"slice {number} of the masks: pixel {row}, {column} lies at {_written(expected)} mm on the "
-                    f"volume's grid, its source says {_written(stated)} mm; masks and slices must be in the same order"
-                )
+    is_off = (np.abs((stated - expected) @ directions.T) > np.array(grid.spacing_mm) / 2).any(axis=-1)
+    if is_off.any():
+        number, which = (int(place) for place in np.argwhere(is_off)[0])
+        row, column = corners[which]
+        raise FindingRefused(
+            f"slice {number} of the masks: pixel {row}, {column} lies at {_written(expected[number, which])} mm on "
+            f"the volume's grid, its source says {_written(stated[number, which])} mm; masks and slices must be in the "
+            "same order"
+        )
 
 
-def _place_mm(plane: Plane, row: int, column: int) -> Millimetres:
-    """Return where the centre of a pixel lies (PS3.3 C.7.6.2.1.1)."""
-    down, right = plane.along_column * plane.spacing_mm[0], plane.along_row * plane.spacing_mm[1]
-    return np.asarray(plane.position_mm + down * row + right * column)
+def _places_mm(planes: Sequence[Plane], row: int, column: int) -> Millimetres:
+    """Return where the centre of a pixel of each plane lies, (planes, 3) (PS3.3 C.7.6.2.1.1)."""
+    positions = np.array([plane.position_mm for plane in planes])
+    down = np.array([plane.along_column * plane.spacing_mm[0] for plane in planes])
+    right = np.array([plane.along_row * plane.spacing_mm[1] for plane in planes])
+    return np.asarray(positions + down * row + right * column)
 
 
 def _written(place_mm: Millimetres) -> str:
