@@ -86,6 +86,8 @@ def test_a_stranger_is_told_to_be_added(node: ServedNode) -> None:
     assert comment.startswith("add STRANGER to peers.toml")
 
 
+# The peer is pynetdicom's, one of whose threads breaks when the node dies while the peer says something.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize(
     "point",
     [

@@ -46,6 +46,7 @@ JUDGED = {
         # It runs another process, which no fault that is put in here reaches.
         "--deselect=tests/archive/test_keep.py::test_the_file_is_flushed_then_renamed_then_its_name_is_flushed_before_anyone_hears",
     ),
+    "node/archive/outline.py": ("tests/archive/test_outline.py",),
     "node/archive/part.py": (
         "tests/archive/test_part.py",
         "tests/archive/test_walk_fuzz.py",
