@@ -122,6 +122,34 @@ def test_what_was_the_same_in_all_so_far_may_differ(changed: dict[str, object], 
         assert alike(reader.read(encoded, syntax, 0), read_afresh(encoded, syntax))
 
 
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_a_series_is_familiar_wherever_in_its_files_it_begins(syntax: str) -> None:
+    reader = OutlineReader(is_admitting=False)
+    for start, encoded in zip((300, 40, 1000, 0, 300), series(syntax), strict=True):
+        outline = reader.read(bytes(start) + encoded, syntax, start)
+        assert alike(outline, read_afresh(bytes(start) + encoded, syntax, start))
+    assert not outline.opened
+
+
+def test_a_sequence_that_calls_itself_unknown_is_looked_at_each_time() -> None:
+    """Only pydicom knows how pydicom reads it."""
+    reader = OutlineReader(is_admitting=False)
+    item = b"\xfe\xff\x00\xe0\x00\x00\x00\x00" + b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+    unknown = b"\x09\x00\x01\x10UN\x00\x00\xff\xff\xff\xff" + item
+    for number in range(1, 5):
+        head = b"\x08\x00\x60\x00CS\x02\x00CT" + unknown + b"\x20\x00\x13\x00IS\x02\x00%d " % number
+        assert [element.vr for element in reader.read(head, EXPLICIT, 0).opened] == [b"UN"]
+
+
+@pytest.mark.parametrize("is_admitting", [True, False])
+def test_only_who_admits_leaves_long_values_out(is_admitting: bool) -> None:
+    dataset = one_of_a_series(1)
+    del dataset.AnatomicRegionSequence
+    dataset.add_new(0x00420011, "OB", bytes(1 << 17))
+    head = OutlineReader(is_admitting=is_admitting).read(encode(dataset), EXPLICIT, 0).head
+    assert (0x00420011 in head) is not is_admitting
+
+
 def test_two_series_by_turns_are_read_alike() -> None:
     reader = taught(EXPLICIT)
     for number in range(1, 7):
