@@ -125,9 +125,32 @@ def test_what_was_the_same_in_all_so_far_may_differ(changed: dict[str, object], 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_a_series_is_familiar_wherever_in_its_files_it_begins(syntax: str) -> None:
     reader = OutlineReader(is_admitting=False)
-    for start, encoded in zip((300, 40, 1000, 0, 300), series(syntax), strict=True):
+    for start, encoded in zip((300, 40, 1000, 7, 300), series(syntax), strict=True):
         outline = reader.read(bytes(start) + encoded, syntax, start)
         assert alike(outline, read_afresh(bytes(start) + encoded, syntax, start))
+    assert not outline.opened
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_what_differs_may_follow_a_sequence_without_a_length(syntax: str) -> None:
+    reader = OutlineReader(is_admitting=False)
+    for number in range(1, 5):
+        encoded = encode(one_of_a_series(number, FrameType=["ORIGINAL", f"{10**number}"]), syntax)
+        outline = reader.read(encoded, syntax, 0)
+        assert alike(outline, read_afresh(encoded, syntax))
+    assert not outline.opened
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize("comments", [("one", "two", "three"), ("one", "two", "")])
+def test_what_differs_may_end_a_data_set_without_pixels(syntax: str, comments: tuple[str, ...]) -> None:
+    reader = OutlineReader(is_admitting=False)
+    for number, comment in enumerate(comments, start=1):
+        dataset = one_of_a_series(number, ImageComments=comment)
+        del dataset.Rows, dataset.Columns, dataset.PixelData
+        encoded = encode(dataset, syntax)
+        outline = reader.read(encoded, syntax, 0)
+        assert alike(outline, read_afresh(encoded, syntax))
     assert not outline.opened
 
 
