@@ -84,14 +84,15 @@ class RationedHandler(logging.StreamHandler[TextIO]):
         if self._left_out:
             told = {"msg": "log lines left out", "levelname": "WARNING", "fields": {"lines": self._left_out}}
             self._left_out = 0
-            self._write(logging.makeLogRecord(told))
+            super().emit(logging.makeLogRecord(told))
         self._write(record, line)
 
-    def _write(self, record: logging.LogRecord, line: str | None = None) -> None:
+    def _write(self, record: logging.LogRecord, line: str) -> None:
+        """Do what StreamHandler does with a record, whose line is there already."""
         try:
-            self.stream.write((self.format(record) if line is None else line) + self.terminator)
+            self.stream.write(line + self.terminator)
             self.flush()
-        except Exception:  # noqa: BLE001 - a log that cannot be written stops nothing
+        except Exception:  # noqa: BLE001 - as in StreamHandler: a log that cannot be written stops nothing
             self.handleError(record)
 
     def _kept_back(self, record: logging.LogRecord) -> int:

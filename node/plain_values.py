@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from pydicom._dicom_dict import DicomDictionary
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
@@ -26,7 +25,8 @@ _UIDS = re.compile(rb"[0-9.]+(?:\\[0-9.]+)*[\0 ]?")  # of anything else pydicom 
 _PADDING = b"\0 "
 _LONGEST_OFTEN_MET = 64
 
-_TAGS = {number: BaseTag(number) for number in DicomDictionary}
+# A tag of one number is mostly the same object each time, which dictionaries find without comparing.
+tag_of = lru_cache(maxsize=4096)(BaseTag)
 
 # What pydicom raises on a value that is not of its VR.
 UNREADABLE = (
@@ -78,11 +78,6 @@ def read_text(header: Dataset, keyword: str) -> str:
     """Return a value as text, empty where there is none."""
     value = read_value(header, keyword)
     return "" if value is None else str(value)
-
-
-def tag_of(number: int) -> BaseTag:
-    """Return the tag of that number, the same object each time for a standard one: dictionaries find it at once."""
-    return _TAGS.get(number) or BaseTag(number)
 
 
 @cache

@@ -27,7 +27,7 @@ _MAYBE_SEQUENCES = frozenset((b"SQ", b"UN", None))
 RawElements = dict[BaseTag, DataElement | RawDataElement]
 
 FIRST_PIXEL_TAG = 0x7FE00008  # float, double and integer pixel data follow each other (PS3.6)
-_CHARACTER_SET = tag_of(0x00080005)
+CHARACTER_SET = tag_of(0x00080005)
 
 
 def header_of(raw: RawElements, encoding: Encoding) -> Dataset:
@@ -66,7 +66,7 @@ def raw_elements(
 
 def character_set_of(raw: RawElements) -> list[str]:
     """Return Python's names of the encodings of a data set's text; raises MalformedInstance as `header_of` does."""
-    stated = raw.get(_CHARACTER_SET)
+    stated = raw.get(CHARACTER_SET)
     if stated is not None and stated.VR not in (None, "CS"):
         raise MalformedInstance(f"SpecificCharacterSet: found VR {stated.VR}, expected CS; correct it at the sender")
     return list(_character_set(stated.value or b"") if stated else ("iso8859",))

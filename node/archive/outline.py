@@ -10,13 +10,10 @@ import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from struct import Struct
 from typing import NamedTuple
 
-from pydicom.dataelem import RawDataElement
-from pydicom.tag import BaseTag
-
 from node.archive.header import (
+    CHARACTER_SET,
     FIRST_PIXEL_TAG,
     RawElements,
     before_pixels,
@@ -24,21 +21,23 @@ from node.archive.header import (
     raw_elements,
     without_long_values,
 )
-from node.archive.walk import Element, Encoded, Encoding, encoding_of, is_sequence, walk_dataset
+from node.archive.walk import (
+    SHORTEST_ELEMENT_BYTES,
+    UNDEFINED,
+    Element,
+    Encoded,
+    Encoding,
+    encoding_of,
+    is_sequence,
+    read_element,
+    walk_dataset,
+)
 from node.errors import MalformedInstance
-from node.plain_values import tag_of
 
 # A header longer than this is not remembered, for each association has a memory of its own.
 LONGEST_REMEMBERED_BYTES = 64 << 10
 
-_CHARACTER_SET = 0x00080005
 _ITEM_END_BYTES = 8
-
-_LENGTHS = {
-    (size, is_little): Struct(("<" if is_little else ">") + ("H" if size == 2 else "L")).unpack_from
-    for size in (2, 4)
-    for is_little in (True, False)
-}
 
 
 class Outline(NamedTuple):
@@ -131,7 +130,7 @@ class _Header:
         """Tell whether one of these elements says how others are read, or cannot be read by its length alone."""
         is_implicit = encoding_of(self.transfer_syntax_uid).is_implicit
         return any(
-            one.is_open or one.tag == _CHARACTER_SET or (one.vr is None) is not is_implicit
+            one.is_open or one.tag == CHARACTER_SET or (one.vr is None) is not is_implicit
             for one in (self.elements[place] for place in varying)
         )
 
@@ -146,19 +145,8 @@ class _Run(NamedTuple):
     raw: RawElements
 
 
-class _Slot(NamedTuple):
-    """An element whose value differs: how it begins, where its length stands and of how many bytes, and its value."""
-
-    key: BaseTag
-    vr: str | None
-    opening: bytes
-    length_size: int
-    value_offset: int
-    is_sequence: bool
-
-
 class _Pattern:
-    """What headers like one another have in common: runs of equal bytes, and slots between them."""
+    """What headers like one another have in common: runs of equal bytes, and elements that differ between them."""
 
     def __init__(self, header: _Header, varying: frozenset[int]) -> None:
         self.transfer_syntax_uid = header.transfer_syntax_uid
@@ -178,11 +166,11 @@ class _Pattern:
                     return None
                 head.update(piece.raw)
             else:
-                found = self._fill(piece, encoded, at)
+                found = self._read_like(piece, encoded, at)
                 if found is None:
                     return None
-                head[piece.key] = found
-                end = at + piece.value_offset + found.length
+                head.update(raw_elements(encoded, self._encoding, (found,)))
+                end = found.value_at + found.length
             at = end
         try:
             tail = walk_dataset(encoded, self.transfer_syntax_uid, at, after=self._last_tag)
@@ -190,46 +178,29 @@ class _Pattern:
             return None  # the whole walk says where
         return None if tail and tail[0].tag < FIRST_PIXEL_TAG else Outline(head, tail)
 
-    def _fill(self, slot: _Slot, encoded: Encoded, at: int) -> RawDataElement | None:
-        """Return the element at an offset, None if it is not the slot's or not whole."""
-        value_at = at + slot.value_offset
-        opening = bytes(encoded[at : at + len(slot.opening)])
-        if opening != slot.opening or value_at > len(encoded):
+    def _read_like(self, known: Element, encoded: Encoded, at: int) -> Element | None:
+        """Return the element at an offset, None if it is another than in the headers before, or not whole."""
+        if at + SHORTEST_ELEMENT_BYTES > len(encoded):
             return None
-        is_implicit, is_little = self._encoding
-        (length,) = _LENGTHS[slot.length_size, is_little](encoded, value_at - slot.length_size)
-        if value_at + length > len(encoded):
+        found = read_element(encoded, at, self._encoding)
+        end = found.value_at + found.length
+        if (found.tag, found.vr) != (known.tag, known.vr) or found.length == UNDEFINED or end > len(encoded):
             return None
-        value = bytes(encoded[value_at : value_at + length]) if length else None
-        if slot.is_sequence and not _is_whole(bytes(encoded[at : value_at + length]), self.transfer_syntax_uid):
+        if is_sequence(found) and not _is_whole(bytes(encoded[at:end]), self.transfer_syntax_uid):
             return None
-        return RawDataElement(slot.key, slot.vr, length, value, value_at, is_implicit, is_little)
+        return found
 
 
-def _pieces_of(header: _Header, varying: frozenset[int], encoding: Encoding) -> Iterator[_Run | _Slot]:
+def _pieces_of(header: _Header, varying: frozenset[int], encoding: Encoding) -> Iterator[_Run | Element]:
+    """Give the runs of a header, and between them the elements whose values differ."""
     first = 0
     for place in (*sorted(varying), len(header.elements)):
         if first < place:
             same = header.encoded[header.starts[first] : header.starts[place]]
             yield _Run(same, raw_elements(header.encoded, encoding, header.elements[first:place]))
         if place < len(header.elements):
-            yield _slot_of(header, place)
+            yield header.elements[place]
         first = place + 1
-
-
-def _slot_of(header: _Header, place: int) -> _Slot:
-    element = header.elements[place]
-    value_offset = element.value_at - header.starts[place]
-    is_short = element.vr is not None and value_offset == 8  # tag, VR and a length of two bytes (PS3.5 7.1.2)
-    length_size = 2 if is_short else 4
-    return _Slot(
-        key=tag_of(element.tag),
-        vr=element.vr.decode("ascii") if element.vr else None,
-        opening=header.bytes_of(place)[: value_offset - length_size],
-        length_size=length_size,
-        value_offset=value_offset,
-        is_sequence=is_sequence(element),
-    )
 
 
 def _is_whole(encoded: bytes, transfer_syntax_uid: str) -> bool:

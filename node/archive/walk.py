@@ -20,6 +20,7 @@ DEPTH_LIMIT = 32
 ELEMENT_LIMIT = 65_536  # outermost ones; what the walk remembers of them must not grow with the data set
 
 UNDEFINED = 0xFFFFFFFF
+SHORTEST_ELEMENT_BYTES = 8
 
 _CHUNK_BYTES = 1 << 20
 
@@ -103,7 +104,7 @@ def is_sequence(element: Element) -> bool:
 
 
 def read_element(encoded: Encoded, at: int, encoding: Encoding) -> Element:
-    """Return the element, item or delimiter at an offset of a data set that the walk has found whole."""
+    """Return the element, item or delimiter at an offset where eight bytes are; it may be cut off."""
     read = _read_implicit if encoding.is_implicit else _read_explicit
     return Element(*read(encoded, at, encoding.is_little))
 

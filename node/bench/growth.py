@@ -12,7 +12,7 @@ from node.bench.comparison import OURS, Task
 from node.bench.cost import Cost
 from node.bench.growth_ways import claiming, filled, looking, recording
 from node.bench.material import Material, made_up_ct
-from node.bench.performing import Performance, Performer, measure, performers
+from node.bench.performing import Performer, measure, performers
 from node.bench.plan import Benchmark, Plan
 from node.bench.volume import WAYS
 from node.database import Database
@@ -44,21 +44,21 @@ def growth_tasks(plan: Plan) -> Iterator[Task]:
         f"record the rows of {amounts.recorded} instances",
         amounts.recorded,
         "instances",
-        _ways({words: recording(one, amounts.recorded) for words, one in kept.items()}),
+        _ways({words: partial(measure, recording(one, amounts.recorded), ()) for words, one in kept.items()}),
     )
     archive = Archive(plan.folder / "archive")
     yield Task(
         f"look {amounts.looks} times for anything that is due",
         amounts.looks,
         "looks",
-        _ways({words: looking(one, archive, amounts.looks) for words, one in kept.items()}),
+        _ways({words: partial(measure, looking(one, archive, amounts.looks), ()) for words, one in kept.items()}),
     )
     queued = _databases(plan, amounts.queued, 1, JobState.QUEUED)
     yield Task(
         f"claim {amounts.claimed} jobs",
         amounts.claimed,
         "jobs",
-        _ways({words: claiming(one, amounts.claimed) for words, one in queued.items()}),
+        _ways({words: partial(measure, claiming(one, amounts.claimed), ()) for words, one in queued.items()}),
     )
     yield _series_task(plan, amounts)
 
@@ -73,20 +73,20 @@ def _databases(plan: Plan, sizes: Sequence[int], instances: int, state: JobState
     return databases
 
 
-def _ways(work: Mapping[str, Performance]) -> dict[str, Callable[[], Cost]]:
-    """Return turns by name; the first is the node's own, with which the others are compared."""
-    names = [f"{OURS}, {words}" if place else OURS for place, words in enumerate(work)]
-    return dict(zip(names, (partial(measure, performance, ()) for performance in work.values()), strict=True))
+def _ways(turns: Mapping[str, Callable[[], Cost]]) -> dict[str, Callable[[], Cost]]:
+    """Return turns, given by what there is in words, by name; the others are compared with the first."""
+    names = [f"{OURS}, {words}" if place else OURS for place, words in enumerate(turns)]
+    return dict(zip(names, turns.values(), strict=True))
 
 
 def _series_task(plan: Plan, amounts: Amounts) -> Task:
     """Compare what ten slices of a series take, in series of several lengths."""
     (reader,) = performers({OURS: WAYS[OURS]}, (str(plan.folder),), plan.folder / "logs", plan.stack).values()
-    ways: dict[str, Callable[[], Cost]] = {}
+    turns = {}
     for count in amounts.slices:
         series = Material(plan.folder / "series" / str(count), made_up_ct(count, amounts.side), 1)
-        ways[f"{OURS}, {count:,} slices" if ways else OURS] = partial(_per_ten, reader, series)
-    return Task("read ten slices of a series to a volume of HU", 10, "slices", ways)
+        turns[f"{count:,} slices"] = partial(_per_ten, reader, series)
+    return Task("read ten slices of a series to a volume of HU", 10, "slices", _ways(turns))
 
 
 def _per_ten(reader: Performer, series: Material) -> Cost:

@@ -42,9 +42,7 @@ class Database:
         self._writer = self._engine.execution_options(is_writer=True)
         self._unflushed_engine = _build_engine(path, busy_seconds, (*_PRAGMAS, _UNFLUSHED))
         self._unflushed_writer = self._unflushed_engine.execution_options(is_writer=True)
-        self._adders = {
-            True: StandingConnection(self._engine), False: StandingConnection(self._unflushed_engine)
-        }  # fmt: skip
+        self._adders = {True: StandingConnection(self._engine), False: StandingConnection(self._unflushed_engine)}
         self._asker = StandingConnection(self._engine)
 
     def migrate(self) -> None:

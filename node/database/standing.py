@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine
 
+from node.database.transaction import Transaction
+
 
 class StandingConnection:
     """One of SQLite's connections, lent to one thread at a time; opened when it is first needed."""
@@ -38,8 +40,7 @@ class StandingConnection:
 
     def _open(self) -> sqlite3.Connection:
         pooled = self._engine.raw_connection()
-        driver = pooled.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
+        driver = Transaction.on(pooled).driver
         pooled.detach()  # the pool forgets it
         return driver
 

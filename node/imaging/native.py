@@ -64,8 +64,10 @@ def native_frames(dataset: Dataset) -> NativeFrames | None:
     """Return where the frames lie, or None for what needs a decoder or a closer look."""
     meta = getattr(dataset, "file_meta", None)
     syntax = None if meta is None else read_value(meta, "TransferSyntaxUID")
+    if syntax not in _LITTLE_ENDIAN:
+        return None
     stated = read_values(dataset, _DESCRIPTION)
-    if syntax not in _LITTLE_ENDIAN or stated.get("SamplesPerPixel") != 1:
+    if stated.get("SamplesPerPixel") != 1:
         return None
     bits, sign, stored_bits = (stated.get(word) for word in ("BitsAllocated", "PixelRepresentation", "BitsStored"))
     shape, found = _shape(stated), _source(dataset)

@@ -92,6 +92,7 @@ def test_the_third_of_a_series_is_familiar_and_read_alike(syntax: str, monkeypat
     expected = read_afresh(encoded, syntax, 100)
     walked: list[int] = []
 
+    # To listen alone: it walks all the same.
     def walk(*given: object, **after: int) -> list[object]:
         walked.append(after.get("after", 0))
         return walk_dataset(*given, **after)
