@@ -54,6 +54,7 @@ RadnodeError
     DeliveryRefused    the destination will never take this object
     DeliveryDelayed    the destination did not take it now
       PeerUnreachable  there is no association with it at all
+        PeerRejects    it answered, but rejected the association
         PeerUntrusted  over TLS one side does not take the other for whom it should be
   AuditUndelivered     a sink of the audit trail took nothing; what it should have had waits
   TrainingDataError    a data folder is not laid out as expected
@@ -281,6 +282,14 @@ class DeliveryDelayed(DeliveryError):
 
 class PeerUnreachable(DeliveryDelayed):
     """There is no association with the destination: no fault of the object's, however often it is tried."""
+
+
+class PeerRejects(PeerUnreachable):
+    """The destination answered with A-ASSOCIATE-RJ; `code` is its result, source and reason (PS3.8 9.3.4)."""
+
+    def __init__(self, text: str, code: tuple[int, int, int]) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class PeerUntrusted(PeerUnreachable):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ending import end_entity
 from keeping import Keeper, keeper
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -73,7 +74,7 @@ def asker(*answers: int | None, port: int = 0, knows_roles: bool = True) -> Iter
     try:
         yield found
     finally:
-        entity.shutdown()
+        end_entity(entity)
 
 
 def ask(address: PeerAddress, request: CommitmentRequest, calling: str = ASKER) -> tuple[int, str]:

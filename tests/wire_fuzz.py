@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,8 @@ from node.association.commitment import CommitmentService
 from node.association.contexts import supported_contexts
 from node.association.conversation import Conversation, Terms
 from node.association.handlers import Guest, Handlers
-from node.association.messages import Pace
 from node.association.negotiation import answer_contexts, encode_acceptance, judge_proposal
-from node.association.pdu import HEADER, judge_first_header
 from node.association.proposal import decode_proposal
-from node.association.wire import Wire
 from node.clock import SystemClock
 from node.commitment.pledges import Pledges
 from node.commitment.requests import RequestBook
@@ -47,6 +44,9 @@ from node.errors import AssociationBroken, ConnectionLost, ProtocolViolation
 from node.peers import Peer
 from node.settings import Settings
 from node.studies.index import InstanceIndex
+from node.upper_layer.messages import Pace
+from node.upper_layer.pdu import HEADER, WITHIN_ASSOCIATION, judge_first_header
+from node.upper_layer.wire import Wire
 
 _INTERESTING = (b"\0", b"\xff", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1", b"\0\4\0\0", b"\4")
 _MOST_PIECES = 12
@@ -123,8 +123,9 @@ class Tape(socket.socket):
         self._left = self._left[len(piece) :]
         return len(piece)
 
-    def sendall(self, data: Any, *_: int) -> None:
+    def send(self, data: Any, *_: int) -> int:
         self.answered += data
+        return len(data)
 
 
 class CountingWire(Wire):
@@ -132,9 +133,9 @@ class CountingWire(Wire):
 
     pdus = 0
 
-    def next_pdu(self) -> tuple[int, memoryview]:
+    def next_pdu(self, expected: Collection[int] = WITHIN_ASSOCIATION) -> tuple[int, memoryview]:
         self.pdus += 1
-        return super().next_pdu()
+        return super().next_pdu(expected)
 
 
 class FuzzedReceiver:

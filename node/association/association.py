@@ -12,14 +12,14 @@ from node.association.allowlist import Caller, Rejection
 from node.association.conversation import Conversation, Terms
 from node.association.doorkeeper import Doorkeeper
 from node.association.handlers import Guest, Handlers
-from node.association.messages import Pace
 from node.association.negotiation import AnsweredContext, answer_contexts, encode_acceptance, judge_proposal
-from node.association.pdu import AbortReason, encode_abort, encode_rejection, encode_release_response
 from node.association.pending import Arrival
 from node.association.proposal import Proposal, decode_proposal
-from node.association.wire import Wire
 from node.errors import AssociationBroken, ConnectionLost, PeerAborted, ProtocolViolation
 from node.logs import log_failure
+from node.upper_layer.messages import Pace
+from node.upper_layer.pdu import AbortReason, encode_abort, encode_rejection, encode_release_response
+from node.upper_layer.wire import Wire
 
 logger = logging.getLogger("radnode.association")
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from node.association.command import Command, Request
 from node.association.contexts import COMMITMENT
 from node.association.negotiation import AnsweredContext
-from node.association.pdu import AbortReason
 from node.association.statuses import Answer, CommitmentStatus
 from node.commitment.information import (
     ALL_COMMITTED,
@@ -20,6 +18,8 @@ from node.commitment.information import (
 from node.commitment.pledges import Pledges
 from node.commitment.requests import RequestBook
 from node.errors import MalformedCommitment, ProtocolViolation, TooMuchAsked
+from node.upper_layer.command import Command, Request
+from node.upper_layer.pdu import AbortReason
 
 LARGEST_INFORMATION_BYTES = 2 * 1024**2  # as many may come at once as there are associations
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydicom import uid
 from pynetdicom.presentation import AllStoragePresentationContexts
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from node.commitment.information import COMMITMENT_CLASS
+from node.upper_layer.command import VERIFICATION
 
 # The first of these that a peer offers in one context is taken. Uncompressed comes first, for a peer
 # that offers it can always send it; one that holds compressed pixels offers their syntax alone.
@@ -48,7 +48,6 @@ TRANSFER_SYNTAXES = (
 )
 
 
-VERIFICATION = str(Verification)
 COMMITMENT = COMMITMENT_CLASS
 SERVICES = frozenset((VERIFICATION, COMMITMENT))  # which store nothing
 

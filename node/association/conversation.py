@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from node.archive import OutlineReader
-from node.association.command import Command, Request, encode_response
 from node.association.commitment import IncomingInformation
-from node.association.contexts import VERIFICATION
 from node.association.handlers import Guest, Handlers
-from node.association.messages import Messages, Pace
 from node.association.negotiation import AnsweredContext
-from node.association.pdu import AbortReason, encode_command_pdus
 from node.association.statuses import Answer, StoreStatus
-from node.association.wire import Wire
 from node.errors import ProtocolViolation
+from node.upper_layer.command import VERIFICATION, Command, Request, decode_request, encode_response
+from node.upper_layer.messages import Messages, Pace
+from node.upper_layer.pdu import AbortReason, encode_command_pdus
+from node.upper_layer.wire import Wire
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ class Conversation:
 
     def hold(self) -> None:
         """Return when the peer asks for release; raises AssociationBroken for any other end."""
-        while (request := self._messages.next_request()) is not None:
+        while (command := self._messages.next_command()) is not None:
+            request = decode_request(*command)
             if request.field == Command.C_CANCEL_RQ:
                 continue  # no service here can be cancelled
             answer = self._answer(request)
@@ -64,7 +64,7 @@ class Conversation:
         incoming = self._handlers.begin_store(request, context, self._outlines)
         try:
             if request.has_data_set:
-                for fragment in self._messages.data_set(request):
+                for fragment in self._messages.data_set(request.context_id):
                     incoming.write(fragment)
             return self._handlers.finish_store(incoming, self._guest.association_id)
         finally:
@@ -74,7 +74,7 @@ class Conversation:
         """Take what storage commitment says to its end, and only then answer."""
         incoming = IncomingInformation()
         if request.has_data_set:
-            for fragment in self._messages.data_set(request):
+            for fragment in self._messages.data_set(request.context_id):
                 incoming.write(fragment)
         context = self._terms.contexts[request.context_id]
         return self._handlers.finish_commitment(request, context, incoming, self._guest)

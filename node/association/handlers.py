@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from node.archive import Archive, OutlineReader
 from node.association.allowlist import Caller, Rejection
-from node.association.command import Request
 from node.association.commitment import CommitmentService, IncomingInformation
 from node.association.incoming import IncomingInstance
 from node.association.negotiation import AnsweredContext
@@ -17,6 +16,7 @@ from node.errors import ArchiveError, ArchiveFull, AssociationBroken, Commitment
 from node.logs import log_failure
 from node.studies.admission import admit_instance
 from node.studies.index import InstanceIndex
+from node.upper_layer.command import Request
 from node.vocabulary import Admission
 
 logger = logging.getLogger("radnode.association")

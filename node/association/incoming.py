@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from node.archive import AnnouncedInstance, Archive, OutlineReader, Part
-from node.association.command import Request
 from node.association.contexts import SERVICES
 from node.association.negotiation import AnsweredContext
-from node.association.pdu import AbortReason
 from node.errors import ArchiveError, ContextMismatch, InstanceTooLarge, MalformedInstance, ProtocolViolation
+from node.upper_layer.command import Request
+from node.upper_layer.pdu import AbortReason
 
 
 class IncomingInstance:

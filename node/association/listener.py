@@ -18,14 +18,14 @@ from node.association.commitment import CommitmentService
 from node.association.contexts import supported_contexts
 from node.association.doorkeeper import Doorkeeper
 from node.association.handlers import Handlers
-from node.association.messages import Pace
-from node.association.pdu import encode_rejection
 from node.association.pending import Arrival
 from node.association.tls import Credentials
 from node.errors import SettingsError
 from node.peers import Peer
 from node.settings import TlsSection
 from node.studies.index import InstanceIndex
+from node.upper_layer.messages import Pace
+from node.upper_layer.pdu import encode_rejection
 
 logger = logging.getLogger("radnode.association")
 

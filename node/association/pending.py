@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from selectors import EVENT_READ, EVENT_WRITE
 
-from node.association.pdu import HEADER, judge_first_header
 from node.certificates import ShownCertificate, shown_by
 from node.errors import AssociationBroken, ConnectionLost
+from node.upper_layer.pdu import HEADER, judge_first_header
 
 _PIECE_BYTES = 64 * 1024
 

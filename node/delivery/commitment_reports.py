@@ -6,12 +6,7 @@ import random
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
-from io import BytesIO
 
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import N_EVENT_REPORT
-from pynetdicom.presentation import build_context, build_role
 from sqlalchemy import ColumnElement, select
 
 from node import faults
@@ -21,12 +16,15 @@ from node.commitment.requests import close_request, report_on, tell
 from node.database import Commitment, Database, EventName, Prepared
 from node.database.due import is_due
 from node.delivery.patience import Breakers, wait_seconds
-from node.delivery.requestor import Requestor, associate
+from node.delivery.requestor import PLAIN_SYNTAXES, OutgoingAssociation, Requestor, associate
 from node.errors import DeliveryDelayed, DeliveryError, PeerUnreachable
 from node.faults import FaultPoint
 from node.peers import Peer
 from node.settings import Settings
 from node.states import CommitmentState
+from node.upper_layer.command import Command
+from node.upper_layer.items import Roles
+from node.upper_layer.pdu import OutgoingDataSet
 from node.vocabulary import CommitmentReport, PeerAddress
 
 BATCH = 50  # reports sent to a peer before the others are looked at again
@@ -142,24 +140,17 @@ def send_report(local_ae_title: str, peer: PeerAddress, report: CommitmentReport
 
     Raises DeliveryError where the peer did not take it: it may come again.
     """
-    contexts = [build_context(COMMITMENT_CLASS, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])]
-    roles = [build_role(COMMITMENT_CLASS, scp_role=True)]
-    with associate(Requestor(local_ae_title, timeout_seconds), peer, contexts, roles) as association:
+    proposed, roles = [(COMMITMENT_CLASS, PLAIN_SYNTAXES)], {COMMITMENT_CLASS: Roles(is_scu=False, is_scp=True)}
+    with associate(Requestor(local_ae_title, timeout_seconds), peer, proposed, roles) as association:
         _send_event(association, report)
 
 
-def _send_event(association: Association, report: CommitmentReport) -> None:
+def _send_event(association: OutgoingAssociation, report: CommitmentReport) -> None:
     """Send the event and hear its answer; a peer that left out the roles is taken to know its own."""
-    context = association.accepted_contexts[0]
-    request = N_EVENT_REPORT()
-    request.MessageID = 1
-    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = COMMITMENT_CLASS, COMMITMENT_INSTANCE
-    request.EventTypeID = event_type_of(report)
-    request.EventInformation = BytesIO(encode_report(report, context.transfer_syntax[0]))
-    assert context.context_id is not None
-    association.dimse.send_msg(request, context.context_id)
-    _, response = association.dimse.get_msg(block=True)
-    if not isinstance(response, N_EVENT_REPORT) or response.Status is None:
-        raise DeliveryDelayed("no answer to N-EVENT-REPORT: the peer fell silent or broke off the association")
-    if response.Status != _SUCCESS and response.Status not in _WARNINGS:
-        raise DeliveryDelayed(f"{response.Status:04X}: N-EVENT-REPORT refused; see the peer's log")
+    context = association.contexts[0]
+    information = OutgoingDataSet.of(encode_report(report, context.transfer_syntax))
+    answer = association.ask(
+        context, Command.N_EVENT_REPORT_RQ, COMMITMENT_INSTANCE, information, event_type_of(report)
+    )
+    if answer.status != _SUCCESS and answer.status not in _WARNINGS:
+        raise DeliveryDelayed(f"{answer.status:04X}: N-EVENT-REPORT refused; see the peer's log")

@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom.association import Association
-from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from node.delivery.requestor import Requestor, associate
-from node.errors import DeliveryDelayed, DeliveryError
+from node.delivery.requestor import PROPOSED_VERIFICATION, Requestor, associate
+from node.upper_layer.command import VERIFICATION
 from node.vocabulary import PeerAddress
 
 
@@ -36,27 +33,18 @@ def greet(local_ae_title: str, peer: PeerAddress, sop_class_uids: Sequence[str],
     Raises DeliveryDelayed when it cannot be reached, refuses the association or does not answer the
     C-ECHO, DeliveryRefused when it accepts nothing that was proposed.
     """
-    contexts = [build_context(Verification)]
-    contexts += [build_context(uid, ExplicitVRLittleEndian) for uid in sop_class_uids]
-    with associate(Requestor(local_ae_title, timeout_seconds), peer, contexts) as association:
-        accepted = {str(context.abstract_syntax) for context in association.accepted_contexts}
-        echoed = _echo(association, peer) if Verification in accepted else None
-        told = association.acceptor
+    proposed = [PROPOSED_VERIFICATION, *((uid, (ExplicitVRLittleEndian,)) for uid in sop_class_uids)]
+    with associate(Requestor(local_ae_title, timeout_seconds), peer, proposed) as association:
+        accepted = {context.abstract_syntax: context for context in association.contexts}
+        verification = accepted.pop(VERIFICATION, None)
+        echo_seconds = None
+        if verification is not None:
+            started = time.perf_counter()
+            association.echo(verification)
+            echo_seconds = time.perf_counter() - started
         return Greeting(
-            implementation_class_uid=str(told.implementation_class_uid or ""),
-            implementation_version=told.implementation_version_name or "",
-            accepted=frozenset(accepted - {Verification}),
-            echo_seconds=echoed,
+            implementation_class_uid=association.acceptance.implementation_class_uid,
+            implementation_version=association.acceptance.implementation_version,
+            accepted=frozenset(accepted),
+            echo_seconds=echo_seconds,
         )
-
-
-def is_rejection(error: DeliveryError) -> bool:
-    """Tell whether the peer answered, but with A-ASSOCIATE-RJ; the error's text then gives its reason."""
-    return "association rejected" in str(error)
-
-
-def _echo(association: Association, peer: PeerAddress) -> float:
-    started = time.perf_counter()
-    if "Status" not in association.send_c_echo():
-        raise DeliveryDelayed(f"{peer.ae_title} at {peer.host}:{peer.port}: no answer to C-ECHO; see the peer's log")
-    return time.perf_counter() - started

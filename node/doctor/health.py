@@ -9,10 +9,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from node.delivery.probe import is_rejection
 from node.delivery.scu import echo
 from node.doctor.port import own_address
-from node.errors import DeliveryError, RadnodeError
+from node.errors import DeliveryError, PeerRejects, RadnodeError
 from node.settings import load_settings
 
 PATIENCE_SECONDS = 5.0
@@ -28,7 +27,7 @@ def main(arguments: list[str]) -> int:
         seconds = echo(settings.node.ae_title, own_address(settings), PATIENCE_SECONDS)
     except DeliveryError as error:
         print(error, file=sys.stderr)
-        return 0 if is_rejection(error) else 1
+        return 0 if isinstance(error, PeerRejects) else 1
     except RadnodeError as error:
         print(error, file=sys.stderr)
         return 1

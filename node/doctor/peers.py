@@ -19,13 +19,14 @@ from pydicom.uid import (
 from node.catalog import site_catalog
 from node.commitment.information import COMMITMENT_CLASS
 from node.database.inspection import Contact, callers_from, contact_of
-from node.delivery.probe import Greeting, greet, is_rejection
+from node.delivery.probe import Greeting, greet
+from node.delivery.proposal import CALLED_UNKNOWN, CALLING_UNKNOWN
 from node.delivery.scu import Fate, classify, send_instances
 from node.doctor.check import Check, Outcome, fault, fine, warning
 from node.doctor.entry import pacs_entry
 from node.doctor.made_up import write_made_up_report
 from node.doctor.port import addresses_of, is_loopback
-from node.errors import DeliveryError, PeerUntrusted
+from node.errors import DeliveryError, PeerRejects, PeerUntrusted
 from node.peers import Peer
 from node.settings import SENDER, Settings
 
@@ -183,11 +184,11 @@ class PeerVisit:
         """Return what to do about a peer that does not let us in, by the reason it gave (PS3.8 9.3.4)."""
         if isinstance(error, PeerUntrusted):
             return str(error).partition("; ")[2]
-        if not is_rejection(error):
+        if not isinstance(error, PeerRejects):
             return _advise_on_way(self.peer)
-        if "Calling AE title" in str(error):
+        if error.code[1:] == CALLING_UNKNOWN:
             return f"it does not know us: add the AE title {self._our_title!r} there, as told below"
-        if "Called AE title" in str(error):
+        if error.code[1:] == CALLED_UNKNOWN:
             return f"it is not called {self.peer.ae_title!r}: correct ae_title in [peer.{self.name}] of peers.toml"
         return f"see its log; it may want {self._our_title!r} in its list, or be too busy"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from node.certificates import fingerprint_of_file
-from node.delivery.probe import greet, is_rejection
+from node.delivery.probe import greet
 from node.doctor.check import Check, Outcome, fault, fine, warning
-from node.errors import DeliveryError, PeerUntrusted
+from node.errors import DeliveryError, PeerRejects, PeerUntrusted
 from node.settings import Settings
 from node.vocabulary import IMPLEMENTATION_CLASS_UID, PeerAddress, PeerTls
 
@@ -119,8 +119,7 @@ def _ask_holder(settings: Settings, section: str) -> Outcome:
     try:
         greeting = greet(address.ae_title, address, (), PATIENCE_SECONDS)
     except DeliveryError as error:
-        is_guarded = is_rejection(error) or isinstance(error, PeerUntrusted)
-        if is_guarded and is_in_use(settings.node.data):
+        if isinstance(error, (PeerRejects, PeerUntrusted)) and is_in_use(settings.node.data):
             return fine(f"a radnode answers at {where}, and lets only its peers in")
         return fault(f"{where} is held by a program that is no running radnode ({error})", advice)
     if greeting.implementation_class_uid != IMPLEMENTATION_CLASS_UID:

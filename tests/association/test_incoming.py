@@ -10,10 +10,8 @@ from raw_peer import CT_CLASS, EXPLICIT, VERIFICATION, tiny_data_set
 
 from node.archive import Archive
 from node.archive.part import HELD_BYTES
-from node.association.command import Command, Request
 from node.association.incoming import IncomingInstance
 from node.association.negotiation import AnsweredContext, answer_contexts
-from node.association.pdu import AbortReason
 from node.association.proposal import Proposal, ProposedContext
 from node.association.statuses import Answer, CommitmentStatus, StoreStatus, commitment_status_of, status_of
 from node.errors import (
@@ -32,6 +30,8 @@ from node.errors import (
     UnknownPeer,
     UnknownTransaction,
 )
+from node.upper_layer.command import Command, Request
+from node.upper_layer.pdu import AbortReason
 
 DATA_SET = memoryview(tiny_data_set())
 SIZE = len(DATA_SET)

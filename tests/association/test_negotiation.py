@@ -17,11 +17,11 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.presentation import PresentationContext, build_context, negotiate_as_acceptor
 from raw_peer import tiny_command
 
-from node.association.command import Command, decode_request, encode_response
 from node.association.contexts import supported_contexts
 from node.association.negotiation import answer_contexts, encode_acceptance
-from node.association.pdu import HEADER, MAXIMUM_PDU_BYTES, encode_command_pdus
 from node.association.proposal import decode_proposal
+from node.upper_layer.command import Command, decode_request, encode_response
+from node.upper_layer.pdu import HEADER, MAXIMUM_PDU_BYTES, encode_command_pdus
 
 CLASSES = ("1.2.840.10008.1.1", uid.CTImageStorage, uid.MRImageStorage, "1.2.840.10008.5.1.4.1.2.2.1", "1.2.3.4")
 SYNTAXES = (

@@ -21,9 +21,9 @@ from raw_peer import (
 
 from node.association.allowlist import Rejection
 from node.association.negotiation import answer_contexts, encode_acceptance, judge_proposal
-from node.association.pdu import HEADER, MAXIMUM_PDU_BYTES, AbortReason
 from node.association.proposal import Proposal, ProposedContext, Roles, decode_proposal
 from node.errors import ProtocolViolation
+from node.upper_layer.pdu import HEADER, MAXIMUM_PDU_BYTES, AbortReason
 from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 CONTEXT = context(1, VERIFICATION, IMPLICIT)
@@ -117,7 +117,7 @@ CUT = request(CONTEXT)[HEADER.size :]
     ],
 )
 def test_a_request_that_contradicts_itself_is_a_violation(body: bytes, found: str) -> None:
-    with pytest.raises(ProtocolViolation, match=rf"^association request: .*{found}") as violation:
+    with pytest.raises(ProtocolViolation, match=rf"^association negotiation: .*{found}") as violation:
         decode_proposal(body)
     assert violation.value.reason is AbortReason.INVALID_PARAMETER
 

@@ -26,7 +26,7 @@ from raw_peer import (
 from receiving import Node, running
 from violations import VIOLATIONS
 
-from node.association.messages import Pace
+from node.upper_layer.messages import Pace
 
 LONG_SECONDS = 600.0  # longer than any test waits for an answer
 LONG_ECHO = echo_command() + struct.pack("<HHI", 0, 0x1000, 60_000) + b"1" * 60_000

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from raw_peer import ECHO, RELEASE, data, pdv, tiny_command, tiny_data_set
 
-from node.association.messages import Messages, Pace
-from node.association.wire import Wire
+from node.upper_layer.messages import Messages, Pace
+from node.upper_layer.wire import Wire
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def test_the_time_we_take_ourselves_is_not_held_against_the_peer(pair: tuple[soc
     wire = Wire(ours, patience_seconds=5.0, monotonic=lambda: now[0])
     messages = Messages(wire, {3}, Pace(grace_seconds=5.0))
     peer.sendall(data(pdv(3, 3, tiny_command())))
-    request = messages.next_request()
-    assert request
+    command = messages.next_command()
+    assert command
     now[0] = 1000.0  # the disk was slow
     peer.sendall(data(pdv(3, 0, tiny_data_set()), pdv(3, 2)))
-    assert b"".join(bytes(fragment) for fragment in messages.data_set(request)) == tiny_data_set()
+    assert b"".join(bytes(fragment) for fragment in messages.data_set(command.context_id)) == tiny_data_set()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 
+from ending import end_entity
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, evt
@@ -111,7 +112,7 @@ def committing(peer: CommittingPeer, port: int = 0) -> Iterator[CommittingPeer]:
         yield peer
     finally:
         peer.released.set()
-        entity.shutdown()
+        end_entity(entity)
 
 
 @contextmanager
@@ -133,7 +134,7 @@ def our_listener(pledges: Pledges, port: int = 0, ae_title: str = "RADNODE") -> 
     try:
         yield server.server_address[1], heard
     finally:
-        entity.shutdown()
+        end_entity(entity)
 
 
 def send_report(port: int, calling: str, report: CommitmentReport) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from builders import chest_dx, shaded_picture
+from ending import end_entity
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from rows import Gathering, gathering
 from sqlalchemy import select
@@ -141,7 +142,7 @@ def scp(
     try:
         yield server.server_address[1]
     finally:
-        entity.shutdown()
+        end_entity(entity)
 
 
 @contextmanager

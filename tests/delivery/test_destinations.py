@@ -38,7 +38,7 @@ def test_peers_that_answer_and_one_that_does_not_are_told_apart() -> None:
     with scp() as port:
         lines = list(echo_peers(Settings(peers={"UP": peer(port), "DOWN": peer(free_port())})))
     assert [(line.name, line.is_answering) for line in lines] == [("DOWN", False), ("UP", True)]
-    assert "no connection; check that it runs" in lines[0].answer
+    assert "no connection (Connection refused); check that it runs" in lines[0].answer
     assert lines[1].milliseconds is not None
     assert lines[1].milliseconds > 0
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from dcmtk import data_set_bytes, free_port, misc_files, needs_dcmtk, store_scp, transfer_syntax
+from ending import end_entity
 from pydicom import dcmread, uid
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.presentation import AllStoragePresentationContexts, build_context
 
-from node.delivery.requestor import Requestor, associate
 from node.delivery.scu import Fate, StoreAnswer, classify, echo, send_instances
 from node.errors import DeliveryDelayed, DeliveryRefused
 from node.vocabulary import PeerAddress
@@ -38,7 +38,7 @@ def scp(answer: Any = 0x0000, contexts: Any = AllStoragePresentationContexts, **
     try:
         yield PeerAddress("PACS", "127.0.0.1", server.server_address[1])
     finally:
-        ae.shutdown()
+        end_entity(ae)
 
 
 def send(peer: PeerAddress, *paths: Path, timeout: float = TIMEOUT) -> list[StoreAnswer]:
@@ -164,6 +164,8 @@ def test_an_abort_instead_of_an_answer_delays_the_rest(ct: Path, small: Path) ->
     assert [answer.status for answer in answers] == [0x0000]
 
 
+# Its own end of the connection, which is gone by then, pynetdicom leaves to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_peer_that_never_answers_is_given_up_after_the_timeout(ct: Path) -> None:
     release = threading.Event()
 
@@ -194,67 +196,6 @@ def test_echo_tells_how_long_the_peer_took() -> None:
 def test_echo_to_a_peer_that_does_not_listen_is_a_delay() -> None:
     with pytest.raises(DeliveryDelayed):
         echo("RADNODE", PeerAddress("PACS", "127.0.0.1", free_port()), TIMEOUT)
-
-
-class LateReactor(threading.Event):
-    """The pause of pynetdicom's association thread, seen by a thread that the system put aside.
-
-    The thread has announced that it is paused and has found that it may go on; then it loses the
-    processor until `resume` is set. The sender meanwhile pauses it, finds it paused, and sends.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.set()
-        self.is_late = threading.Event()
-        self.resume = threading.Event()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        gone_on = super().wait(timeout)
-        self.is_late.set()
-        self.resume.wait(5)
-        return gone_on
-
-
-def make_reactor_late(association: Any) -> None:
-    """Let the association's thread go on between the arrival of the response and the sender's look."""
-    late = LateReactor()
-    association._reactor_checkpoint = late
-    assert late.is_late.wait(5)
-    send_msg, messages = association.dimse.send_msg, association.dimse.msg_queue
-
-    def send_then_lose_the_processor(*arguments: Any) -> None:
-        send_msg(*arguments)
-        wait_until(lambda: not messages.empty())
-        late.resume.set()
-        wait_until(messages.empty, limit=0.5)
-
-    association.dimse.send_msg = send_then_lose_the_processor
-
-
-def wait_until(holds: Any, limit: float = 5.0) -> None:
-    pause = threading.Event()
-    for _ in range(int(limit / 0.005)):
-        if holds():
-            return
-        pause.wait(0.005)
-
-
-def test_stock_pynetdicom_loses_a_response_when_its_thread_is_late() -> None:
-    """The defect itself: when this fails, pynetdicom was mended and ResponseKeeper may go."""
-    ae = AE("RADNODE")
-    ae.dimse_timeout = 0.5
-    ae.add_requested_context("1.2.840.10008.1.1")
-    with scp() as peer:
-        association = ae.associate(peer.host, peer.port)
-        make_reactor_late(association)
-        assert "Status" not in association.send_c_echo()
-
-
-def test_no_response_is_lost_when_the_association_thread_is_late() -> None:
-    with scp() as peer, associate(Requestor("RADNODE", 5.0), peer, [build_context("1.2.840.10008.1.1")]) as association:
-        make_reactor_late(association)
-        assert association.send_c_echo().Status == 0x0000
 
 
 @pytest.mark.long

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from certificates import issue, make_authority, needs_openssl
 from dcmtk import free_port, needs_dcmtk, store_scp
+from ending import end_entity
 from pydicom import dcmread
 from pydicom.uid import CTImageStorage, EnhancedSRStorage
 from pynetdicom import AE, evt
@@ -54,7 +55,7 @@ def scp(*sop_classes: str, answer: int = 0x0000, **limits: object) -> Iterator[i
     try:
         yield server.server_address[1]
     finally:
-        ae.shutdown()
+        end_entity(ae)
 
 
 def test_a_pacs_that_takes_everything_is_in_order_and_keeps_nothing_unasked(tmp_path: Path) -> None:

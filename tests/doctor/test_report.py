@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import REPOSITORY
 from dcmtk import free_port
+from ending import end_entity
 from pynetdicom import AE
 from receiving import running
 
@@ -51,7 +52,7 @@ def scp(**limits: object) -> Iterator[int]:
     try:
         yield server.server_address[1]
     finally:
-        ae.shutdown()
+        end_entity(ae)
 
 
 def name_peer(folder: Path, port: int) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import select
 import socket
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
-from node.association.pdu import HEADER, MAXIMUM_PDU_BYTES, judge_header
 from node.errors import AssociationBroken, ConnectionLost, PeerTooSlow
+from node.upper_layer.pdu import HEADER, MAXIMUM_PDU_BYTES, WITHIN_ASSOCIATION, judge_header
 
 _BUFFER_BYTES = HEADER.size + MAXIMUM_PDU_BYTES
 _LAST_WORDS_SECONDS = 1.0
@@ -34,7 +36,7 @@ class Wire:
         self._is_interrupted = False
         self.seconds_waited = 0.0
 
-    def next_pdu(self) -> tuple[int, memoryview]:
+    def next_pdu(self, expected: Collection[int] = WITHIN_ASSOCIATION) -> tuple[int, memoryview]:
         """Return type and body of the next PDU; the body is overwritten by the next call.
 
         Only time spent waiting for the peer counts, not what we need to keep what it sends. Raises
@@ -43,14 +45,22 @@ class Wire:
         deadline = self.seconds_waited + self._patience_seconds
         self._fill(HEADER.size, deadline)
         kind, length = HEADER.unpack_from(self._buffer, self._start)
-        judge_header(kind, length)
+        judge_header(kind, length, expected)
         self._fill(HEADER.size + length, deadline)
         body = self._buffer[self._start + HEADER.size : self._start + HEADER.size + length]
         self._start += HEADER.size + length
         return kind, body
 
-    def send(self, pdus: bytes) -> None:
-        """Send PDUs; raises PeerTooSlow for a peer that does not take them in time, ConnectionLost."""
+    def has_more(self, seconds: float) -> bool:
+        """Tell whether something of the peer's, or its end, is there within so many seconds."""
+        if self._start < self._end or (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
+            return True
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    def send(self, pdus: bytes | memoryview) -> None:
+        """Send PDUs; raises PeerTooSlow for a peer that takes nothing for as long as we wait, ConnectionLost."""
         self._send(pdus, self._patience_seconds)
 
     def send_last(self, pdus: bytes) -> None:
@@ -70,14 +80,16 @@ class Wire:
         """Break the connection off, whatever its thread waits for."""
         self._shut_down(socket.SHUT_RDWR)
 
-    def _send(self, pdus: bytes, patience_seconds: float) -> None:
+    def _send(self, pdus: bytes | memoryview, patience_seconds: float) -> None:
+        left = memoryview(pdus)
         try:
             self._socket.settimeout(patience_seconds)
-            self._socket.sendall(pdus)
+            while left:  # not sendall, which wants all of it taken within one timeout
+                left = left[self._socket.send(left) :]
         except TimeoutError as error:
-            raise PeerTooSlow("takes no answer") from error
+            raise PeerTooSlow(f"takes nothing for {patience_seconds:g} s") from error
         except OSError as error:
-            raise ConnectionLost("connection failed while answering") from error
+            raise ConnectionLost("connection failed while sending") from error
 
     def _fill(self, needed: int, deadline: float) -> None:
         """Read until `needed` bytes are in the buffer, and whatever else is there."""

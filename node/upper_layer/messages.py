@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from node.association.command import LARGEST_COMMAND_BYTES, Request, decode_request
-from node.association.pdu import IS_COMMAND, IS_LAST, PDV_HEADER, AbortReason, PduType
-from node.association.wire import Wire
 from node.errors import PeerAborted, PeerTooSlow, ProtocolViolation
+from node.upper_layer.command import LARGEST_COMMAND_BYTES
+from node.upper_layer.pdu import IS_COMMAND, IS_LAST, PDV_HEADER, AbortReason, PduType
+from node.upper_layer.wire import Wire
 
 _LENGTH_BYTES = 4  # of a PDV, which do not count themselves
 
@@ -20,6 +20,13 @@ class Pace(NamedTuple):
     bytes_per_second: float = 1024.0
 
 
+class CommandSet(NamedTuple):
+    """A command set as it came, and the presentation context it came in."""
+
+    context_id: int
+    encoded: bytes | bytearray
+
+
 class _Fragment(NamedTuple):
     context_id: int
     is_command: bool
@@ -28,7 +35,7 @@ class _Fragment(NamedTuple):
 
 
 class Messages:
-    """Reads requests and their data sets; nothing longer than a command set or one PDU is ever in memory.
+    """Reads commands and their data sets; nothing longer than a command set or one PDU is ever in memory.
 
     Every method raises ProtocolViolation, PeerTooSlow, PeerAborted or ConnectionLost when the
     association cannot go on.
@@ -44,8 +51,12 @@ class Messages:
         self._waited_before = 0.0
         self._received_bytes = 0
 
-    def next_request(self) -> Request | None:
-        """Return the next request, or None when the peer asks for the release of the association."""
+    def has_more(self, seconds: float) -> bool:
+        """Tell whether something of the peer's, or its end, is there within so many seconds."""
+        return self._at < len(self._body) or self._wire.has_more(seconds)
+
+    def next_command(self) -> CommandSet | None:
+        """Return the next command set, or None when the peer asks for the release of the association."""
         fragment = self._next_fragment()
         if fragment is None:
             return None
@@ -58,14 +69,14 @@ class Messages:
             if len(command) > LARGEST_COMMAND_BYTES:
                 raise _violation(f"command set of more than {LARGEST_COMMAND_BYTES} bytes")
             if fragment.is_last:
-                return decode_request(fragment.context_id, command)
+                return CommandSet(fragment.context_id, command)
             fragment = self._rest_of(fragment.context_id)
 
-    def data_set(self, request: Request) -> Iterator[memoryview]:
-        """Give the data set that follows a request; each fragment is overwritten by the next."""
+    def data_set(self, context_id: int) -> Iterator[memoryview]:
+        """Give the data set that follows a command in this context; each fragment is overwritten by the next."""
         is_complete = False
         while not is_complete:
-            fragment = self._rest_of(request.context_id)
+            fragment = self._rest_of(context_id)
             if fragment.is_command:
                 raise _violation("command within a data set", AbortReason.UNEXPECTED_PARAMETER)
             yield fragment.content

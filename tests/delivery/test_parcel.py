@@ -1,0 +1,81 @@
+"""What a file to send is: read from its first bytes as pydicom reads it from all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread, uid
+from pynetdicom.dsutils import split_dataset
+
+from node.delivery.parcel import Parcel, read_parcel
+from node.errors import DeliveryRefused
+
+
+def as_pydicom_reads(path: Path) -> Parcel:
+    meta, start = split_dataset(path)
+    header = dcmread(path, stop_before_pixels=True)
+    size = path.stat().st_size - start
+    return Parcel(path, start, size, header.SOPClassUID, header.SOPInstanceUID, meta.TransferSyntaxUID)
+
+
+def has_uids(path: Path) -> bool:
+    header = dcmread(path, force=True, stop_before_pixels=True)
+    return "SOPClassUID" in header and "SOPInstanceUID" in header
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom finds fault with some of them
+def test_every_real_file_is_what_pydicom_says(shared: Path) -> None:
+    paths = sorted((shared / "data" / "dicom_misc").glob("*.dcm"))
+    paths += sorted((shared / "data" / "dicom_series").rglob("*.dcm"))[::20]
+    readable = [path for path in paths if has_uids(path)]
+    assert len(readable) > 20
+    for path in readable:
+        assert read_parcel(path) == as_pydicom_reads(path)
+
+
+@pytest.fixture
+def small(shared: Path) -> Path:
+    (path,) = (shared / "data" / "dicom_misc").glob("*SR_d694cc*.dcm")
+    return path
+
+
+def rewritten(source: Path, target: Path, syntax: uid.UID = uid.ExplicitVRLittleEndian, **changes: Any) -> Path:
+    dataset = dcmread(source)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    for keyword, value in changes.items():
+        setattr(dataset, keyword, value)
+    dataset.save_as(target, implicit_vr=syntax.is_implicit_VR, little_endian=syntax.is_little_endian)
+    return target
+
+
+@pytest.mark.parametrize(
+    "syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.DeflatedExplicitVRLittleEndian]
+)
+def test_whatever_the_transfer_syntax_it_is_what_pydicom_says(small: Path, tmp_path: Path, syntax: uid.UID) -> None:
+    path = rewritten(small, tmp_path / "one.dcm", syntax)
+    assert read_parcel(path) == as_pydicom_reads(path)
+
+
+def test_uids_behind_more_than_the_first_bytes_are_found(small: Path, tmp_path: Path) -> None:
+    path = rewritten(small, tmp_path / "one.dcm", ImageType=["ORIGINAL" * 2] * 400)
+    assert read_parcel(path) == as_pydicom_reads(path)
+
+
+@pytest.mark.parametrize("left", [0, 100, 131, 140, 300, 400])
+def test_a_file_that_is_cut_off_before_its_uids_is_refused_by_name(small: Path, tmp_path: Path, left: int) -> None:
+    path = tmp_path / "cut.dcm"
+    path.write_bytes(small.read_bytes()[:left])
+    with pytest.raises(DeliveryRefused, match=r"cut\.dcm"):
+        read_parcel(path)
+
+
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID"])
+def test_a_file_without_one_of_its_uids_is_refused_by_name(small: Path, tmp_path: Path, keyword: str) -> None:
+    dataset = dcmread(small)
+    delattr(dataset, keyword)
+    path = tmp_path / "bare.dcm"
+    dataset.save_as(path, enforce_file_format=False)
+    with pytest.raises(DeliveryRefused, match=r"bare\.dcm"):
+        read_parcel(path)
