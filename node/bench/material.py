@@ -12,6 +12,9 @@ from pydicom import dcmread, uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 
+from node.archive.file_head import AnnouncedInstance, encode_file_head
+from node.delivery.parcel import read_parcel
+
 PARTS = 4  # folders, one for each of four associations
 AIR_HU, TISSUE_HU, INTERCEPT = -1000, 40, -1024
 _ROOT = "1.2.826.0.1.3680043.8.498"
@@ -21,7 +24,7 @@ _RENAMED = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfR
 
 
 class Material:
-    """Part 10 files in the folders 0 to 3 of `folder`, whose UIDs can be changed in place."""
+    """Part 10 files as the archive keeps them, in the folders 0 to 3 of `folder`; UIDs can be changed in place."""
 
     def __init__(self, folder: Path, datasets: Iterator[Dataset], number: int) -> None:
         """Write the instances, by turns to each folder; materials of one benchmark have numbers from 1 to 8."""
@@ -33,6 +36,7 @@ class Material:
             part.mkdir(parents=True, exist_ok=True)
             self.paths.append(part / f"{place:05}.dcm")
             dataset.save_as(self.paths[-1], enforce_file_format=True)
+            _write_head(self.paths[-1])
         self._places = {path: _places_of(path.read_bytes()[:_HEAD_BYTES]) for path in self.paths}
 
     @property
@@ -141,6 +145,13 @@ def _named(dataset: Dataset, number: int) -> Dataset:
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     return dataset
+
+
+def _write_head(path: Path) -> None:
+    """Give a file the head that the archive writes, whose files are what a worker reads."""
+    found = read_parcel(path)
+    head = encode_file_head(AnnouncedInstance(found.sop_class, found.sop_instance, found.transfer_syntax))
+    path.write_bytes(head + path.read_bytes()[found.data_set_at :])
 
 
 def _places_of(head: bytes) -> list[int]:
