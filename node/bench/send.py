@@ -69,7 +69,7 @@ SEND = Benchmark(
     "send",
     "From files on disk to the last answer, over one association with PDUs as long as the receiver takes; storescu has "
     "TCP_NODELAY=1. Its time includes its start, and its memory is all it has.",
-    _participants,
+    lambda _: _participants(),
     send_tasks,
     has_listeners=True,
 )
