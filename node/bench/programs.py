@@ -102,20 +102,28 @@ def environment(variables: Mapping[str, str] = PROMPT) -> dict[str, str]:
     return kept | dict(variables)
 
 
-def dcmtk_version(program: str) -> str:
+def dcmtk_program(name: str) -> str | None:
+    """Return where one of dcmtk's programs is, None where it is not installed.
+
+    Not beside our Python, where pynetdicom has put programs with the same names.
+    """
+    ours = str(Path(sys.executable).parent)
+    return shutil.which(name, path=os.pathsep.join(place for place in os.get_exec_path() if place != ours))
+
+
+def dcmtk_version(name: str) -> str:
     """Return the version of one of dcmtk's programs, "" where it is not installed."""
-    return _first_line(program, "--version", word=2)
+    return _stated_version(dcmtk_program(name), word=2)
 
 
 def _orthanc_version() -> str:
-    program = _orthanc_program()
-    return _first_line(program, "--version", word=1) if program else ""
+    return _stated_version(_orthanc_program(), word=1)
 
 
-def _first_line(program: str, option: str, word: int) -> str:
-    if shutil.which(program) is None:
+def _stated_version(program: str | None, word: int) -> str:
+    if program is None:
         return ""
-    answer = subprocess.run([program, option], capture_output=True, text=True, check=False)
+    answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
     return answer.stdout.splitlines()[0].split()[word]
 
 
@@ -138,7 +146,8 @@ def _radnode_command(durability: str, folder: Path, port: int) -> list[str]:
 
 def _storescp_command(folder: Path, port: int) -> list[str]:
     pdu = ["-pdu", str(PDU_BYTES)]
-    return ["storescp", "--fork", "+B", "+xa", *pdu, "-aet", _TITLE, "-od", str(folder / KEPT), str(port)]
+    options = ["--fork", "+B", "+xa", *pdu, "-aet", _TITLE, "-od", str(folder / KEPT)]
+    return [str(dcmtk_program("storescp")), *options, str(port)]
 
 
 def _orthanc_command(folder: Path, port: int) -> list[str]:

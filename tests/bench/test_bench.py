@@ -22,6 +22,7 @@ from node.bench.page import write_page
 from node.bench.performing import Performer
 from node.bench.plan import Benchmark
 from node.bench.plots import draw_report
+from node.bench.programs import dcmtk_program, dcmtk_version
 from node.bench.run import Wish, run_benchmarks
 from node.bench.train_io import make_up_volumes
 from node.cli import main
@@ -210,6 +211,20 @@ def test_material_has_new_uids_each_time_and_the_same_pixels(tmp_path: Path) -> 
             pixels.add(dataset.PixelData)
     assert len(seen) == 4
     assert len(pixels) == 2
+
+
+def test_dcmtk_is_not_taken_for_what_stands_beside_our_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = tmp_path / "bin" / "storescp"
+    theirs.parent.mkdir()
+    theirs.write_text("#!/bin/sh\necho '$dcmtk: storescp v1.2.3 2026-01-01 $'\n")
+    theirs.chmod(0o755)
+    ours = Path(sys.executable).with_name("storescp")
+    assert ours.exists()  # pynetdicom brings one, which knows no --version
+    monkeypatch.setenv("PATH", f"{ours.parent}:{theirs.parent}")
+    assert dcmtk_program("storescp") == str(theirs)
+    assert dcmtk_version("storescp") == "v1.2.3"
+    monkeypatch.setenv("PATH", str(ours.parent))
+    assert dcmtk_version("storescp") == ""
 
 
 def test_a_training_is_fed_whole_batches_of_the_volumes_of_a_person(tmp_path: Path) -> None:
