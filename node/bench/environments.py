@@ -33,10 +33,10 @@ class Environment:
 
     def version(self, folder: Path) -> str:
         """Return the peer's version, "" unless all of the packages that are listed now were installed."""
-        packages, made_of = self.packages.read_text(), folder / self.name / _MADE_OF
-        if not self.python(folder).exists() or not made_of.is_file() or made_of.read_text() != packages:
+        packages, made_of = _pins(self.packages), folder / self.name / _MADE_OF
+        if not self.python(folder).exists() or not made_of.is_file() or _pins(made_of) != packages:
             return ""
-        return next(line for line in packages.splitlines() if "==" in line).partition("==")[2].split()[0]
+        return packages[0].partition("==")[2]
 
     def make(self, folder: Path, tell: Tell) -> None:
         """Make it, in place of the one that is there, from the registry that pip is set up for.
@@ -62,6 +62,12 @@ def how_to_make(peer: str) -> str:
     """Return how to come by a peer that was not found, as the end of a sentence; "" where it is no Python package."""
     names = [environment.name for environment in ENVIRONMENTS.values() if environment.peer == peer]
     return f"; `radnode bench peers --install {names[0]}` makes its environment" if names else ""
+
+
+def _pins(packages: Path) -> list[str]:
+    """Return what a list of packages holds without its comments."""
+    lines = (line.partition("#")[0].strip() for line in packages.read_text().splitlines())
+    return [line for line in lines if line]
 
 
 def _run(command: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from node.bench.performing import Performance
 from node.bench.train_io import BATCH, FILES, MEMORY, RECORDS
 from node.bench.train_io_ways import PATCH, feeding
-from node.training.sources import Example
+from node.training.sources import Example, Values
 
 _AT_ONCE = tf.data.AUTOTUNE
 _FEATURES = {
@@ -24,13 +24,13 @@ _FEATURES = {
 
 
 def with_tf_data(folder: str, *volumes: str) -> Performance:
-    """Feed with a data set of each kind, shuffled whole and fetched ahead; volumes in memory must be of one size."""
+    """Feed with a data set of each kind, shuffled whole and fetched ahead."""
     examples = [_read(volume) for volume in volumes]
     records = str(Path(folder) / "examples.tfrecord")
     _write_records(examples, records)
-    images, targets = (np.stack(part) for part in zip(*examples, strict=True))
+    tensors = tuple(_stack(part) for part in zip(*examples, strict=True))
     sets = {
-        MEMORY: _cut_patches(tf.data.Dataset.from_tensor_slices((images, targets)).shuffle(len(volumes))),
+        MEMORY: _cut_patches(tf.data.Dataset.from_tensor_slices(tensors).shuffle(len(volumes))),
         RECORDS: _cut_patches(tf.data.TFRecordDataset(records).shuffle(len(volumes)).map(_decode, _AT_ONCE)),
         FILES: _patches_read(volumes),
     }
@@ -40,6 +40,16 @@ def with_tf_data(folder: str, *volumes: str) -> Performance:
             take(batch)
 
     return feeding(feed)
+
+
+def _stack(arrays: Sequence[Values]) -> Values:
+    """Return one array of all, as tensors must be of one size; smaller ones are padded, and their middles coincide."""
+    sides = np.max([array.shape[:3] for array in arrays], axis=0)
+    stack = np.zeros((len(arrays), *sides, 1), np.float32)
+    for place, array in zip(stack, arrays, strict=True):
+        first = _corner(sides) - _corner(array.shape)
+        place[tuple(map(slice, first, first + array.shape[:3]))] = array
+    return stack
 
 
 def _patches_read(volumes: Sequence[str]) -> Any:
@@ -61,10 +71,14 @@ def _cut_patches(made: Any) -> Any:
 
 def _cut(image: Any, target: Any) -> tuple[Any, Any]:
     """Cut the patch in the middle, of arrays or of tensors."""
-    shape = tf.shape(image) if tf.is_tensor(image) else image.shape
-    corner = [(shape[axis] - side) // 2 for axis, side in enumerate(PATCH)]
-    places = tuple(slice(first, first + side) for first, side in zip(corner, PATCH, strict=True))
+    corner = _corner(tf.shape(image) if tf.is_tensor(image) else image.shape)
+    places = tuple(slice(corner[axis], corner[axis] + side) for axis, side in enumerate(PATCH))
     return image[places], target[places]
+
+
+def _corner(shape: Any) -> Any:
+    """Return where the patch in the middle begins."""
+    return (shape[:3] - np.asarray(PATCH)) // 2
 
 
 def _read(path: str) -> Example:
