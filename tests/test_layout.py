@@ -27,7 +27,7 @@ LIBRARY_HOMES = {
     "pynetdicom": {"association", "delivery", "demo", "bench"},
     "sqlalchemy": {"audit", "bench", "commitment", "database", "studies", "jobs", "delivery", "inference", "upkeep"},
     "SimpleITK": {"imaging", "training", "models", "bench"},
-    "tensorflow": {"inference", "training", "models"},
+    "tensorflow": {"bench", "inference", "training", "models"},
     "keras": {"inference", "networks", "training", "models"},
     "highdicom": {"results", "bench"},
     "openvino": {"inference"},

@@ -71,16 +71,3 @@ def test_a_new_model_is_trained_before_its_card_has_weights_and_scores(pictures:
         "train", "chest_dx_new", "--folder", folder.parent, "--data", pictures, "--output", pictures / "run"
     )
     assert "defines no function train" in refused.output
-
-
-def test_bench_train_io_compares_three_ways_on_made_up_volumes() -> None:
-    told = radnode("bench", "train-io", "--made-up", "--volumes", 4, "--rounds", 1, "--json")
-    assert told.exit_code == 0, told.output
-    ways = json.loads(told.stdout)
-    assert [way["source"] for way in ways] == ["in memory", "record files", "generator"]
-    assert ways[0]["ratio"] == 1.0
-    assert all(way["seconds"] > 0 for way in ways)
-
-
-def test_bench_train_io_asks_for_volumes() -> None:
-    assert radnode("bench", "train-io").exit_code == 2

@@ -117,9 +117,17 @@ def _tree(pid: int) -> list[int]:
     found, pending = [], [pid]
     while pending:
         found.append(member := pending.pop())
-        for children in (_PROC / str(member) / "task").glob("*/children"):
+        for children in _files_of_children(member):
             pending += map(int, _read(children).split())
     return found
+
+
+def _files_of_children(pid: int) -> list[Path]:
+    """Return the files of /proc, one a thread, that list its children, none when the process has ended."""
+    try:
+        return [thread / "children" for thread in (_PROC / str(pid) / "task").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _read(file: Path) -> str:

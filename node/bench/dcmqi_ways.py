@@ -12,7 +12,9 @@ from typing import Any
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from node.bench.encode_ways import make_masks, read_series, segmentation_facts
+from node.bench.encode_ways import read_series
+from node.bench.facts import segmentation_facts
+from node.bench.masks import make_masks
 from node.bench.performing import Performance
 from node.imaging.volume_files import write_mask_file
 

@@ -1,4 +1,4 @@
-"""Sends folders with dcmtk's storescu, as prompt as it can be: the same sender for every receiver."""
+"""Sends folders with dcmtk's programs; with storescu, as prompt as it can be, to every receiver alike."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from node.bench.programs import PDU_BYTES, PROMPT, environment
+from node.bench.programs import PDU_BYTES, PROMPT, dcmtk_program, environment
 from node.errors import BenchFailed
 from node.vocabulary import PeerAddress
 
@@ -36,7 +36,13 @@ def send_folders(folders: Sequence[Path], receiver: PeerAddress) -> None:
             raise BenchFailed(f"storescu to {receiver.ae_title}: exit code {sender.returncode}, expected 0: {end}")
 
 
+def dcmsend_command(folder: Path, receiver: PeerAddress) -> list[str]:
+    """Return the same for dcmsend, which reads every file before it asks for an association."""
+    options = ["+sd", "+r", "-pdu", str(PDU_BYTES), "-aet", "BENCHSCU", "-aec", receiver.ae_title]
+    return [str(dcmtk_program("dcmsend")), *options, receiver.host, str(receiver.port), str(folder)]
+
+
 def storescu_command(folder: Path, receiver: PeerAddress) -> list[str]:
     """Return the command line that sends every file below a folder and stops at the first that is refused."""
     options = ["-R", "+sd", "+r", "-pdu", str(PDU_BYTES), "-aet", "BENCHSCU", "-aec", receiver.ae_title]
-    return ["storescu", *options, receiver.host, str(receiver.port), str(folder)]
+    return [str(dcmtk_program("storescu")), *options, receiver.host, str(receiver.port), str(folder)]

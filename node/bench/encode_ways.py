@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,7 +18,8 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from node.archive import Archive
-from node.bench.cost import Facts
+from node.bench.facts import segmentation_facts, study_facts
+from node.bench.masks import make_masks, stack_masks
 from node.bench.performing import Performance
 from node.imaging.series import read_volume
 from node.imaging.volume import Volume
@@ -30,14 +30,6 @@ from node.vocabulary import Finding, Mask, Measurement, ModelIdentity
 
 CUBIC_CENTIMETRE = Code("cm3", "UCUM", "cubic centimeter")
 PINNED_AT = datetime(2026, 1, 2, tzinfo=UTC)
-# Centre and half axes, as parts of (slices, rows, columns).
-STRUCTURES = {
-    "Right lung": ((0.50, 0.50, 0.30), (0.40, 0.25, 0.13)),
-    "Left lung": ((0.50, 0.50, 0.70), (0.40, 0.25, 0.13)),
-    "Heart": ((0.40, 0.40, 0.52), (0.20, 0.13, 0.10)),
-    "Liver": ((0.10, 0.52, 0.35), (0.15, 0.20, 0.16)),
-    "Spleen": ((0.10, 0.60, 0.72), (0.10, 0.08, 0.07)),
-}
 
 
 def with_radnode(folder: str) -> Performance:
@@ -52,7 +44,7 @@ def with_highdicom(folder: str) -> Performance:
     datasets, volume = read_series(folder)
     ordered = sorted(datasets, key=_height)
     masks = make_masks(volume.voxels.shape)
-    pixels = np.stack(list(masks.values()), axis=-1).astype(np.uint8)
+    pixels = stack_masks(masks)
     return _performance(lambda: _segmentation(ordered, pixels, list(masks)))
 
 
@@ -68,7 +60,7 @@ def study_with_radnode(folder: str) -> Performance:
             archive.store_result(content)
         return encoded
 
-    return Performance(perform, _study_facts)
+    return Performance(perform, study_facts)
 
 
 def study_with_highdicom(folder: str) -> Performance:
@@ -79,25 +71,11 @@ def study_with_highdicom(folder: str) -> Performance:
     def perform() -> list[bytes]:
         datasets = sorted((dcmread(path) for path in _files(folder)), key=_height)
         np.stack([one.pixel_array * float(one.RescaleSlope) + float(one.RescaleIntercept) for one in datasets])
-        pixels = np.stack(list(masks.values()), axis=-1).astype(np.uint8)
+        pixels = stack_masks(masks)
         _segmentation(datasets, pixels, list(masks)).save_as(target, enforce_file_format=True)
         return [target.read_bytes()]
 
-    return Performance(perform, _study_facts)
-
-
-def make_masks(shape: tuple[int, ...]) -> dict[str, Mask]:
-    """Return five ellipsoids, by label, one overlapping another."""
-    return {label: _ellipsoid(shape, *place) for label, place in STRUCTURES.items()}
-
-
-def _ellipsoid(shape: tuple[int, ...], centre: Sequence[float], half: Sequence[float]) -> Mask:
-    slices, rows, columns = (
-        (((np.arange(size) + 0.5) / size - middle) / extent) ** 2
-        for size, middle, extent in zip(shape, centre, half, strict=True)
-    )
-    inside: Mask = slices[:, None, None] + rows[:, None] + columns < 1
-    return inside
+    return Performance(perform, study_facts)
 
 
 def read_series(folder: str) -> tuple[list[Dataset], Volume]:
@@ -185,31 +163,3 @@ def _performance(encode: Callable[[], Dataset]) -> Performance:
         return file.getvalue()
 
     return Performance(perform, segmentation_facts)
-
-
-def segmentation_facts(file: bytes) -> Facts:
-    """Return frames, sizes and the checksum of the pixels of a SEG."""
-    encoded = dcmread(BytesIO(file))
-    return {
-        "frames": int(encoded.NumberOfFrames),
-        "file_mb": len(file) / 1e6,
-        "deflated_mb": len(zlib.compress(file, 6)) / 1e6,
-        "pixel_checksum": _checksum(encoded),
-    }
-
-
-def _study_facts(files: list[bytes]) -> Facts:
-    return {"objects": len(files), "objects_mb": sum(map(len, files)) / 1e6}
-
-
-def _checksum(encoded: Dataset) -> str:
-    """Return a checksum of the pixel data with the frames in one order; each library has its own."""
-    places = [
-        (
-            int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber),
-            float(groups.PlanePositionSequence[0].ImagePositionPatient[2]),
-        )
-        for groups in encoded.PerFrameFunctionalGroupsSequence
-    ]
-    order = sorted(range(len(places)), key=lambda number: places[number])
-    return f"{zlib.crc32(np.packbits(encoded.pixel_array[order]).tobytes()):08x}"

@@ -100,6 +100,6 @@ GROWTH = Benchmark(
     "The node's own work with little in its database, ten times and a hundred times as much; and the slices of a short "
     "series and of long ones. The first row has the least. What is said of the others is how many times longer the "
     "same takes them: 1 is what it should be.",
-    lambda: {OURS: version("radnode")},
+    lambda _: {OURS: version("radnode")},
     growth_tasks,
 )

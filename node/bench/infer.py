@@ -57,7 +57,7 @@ def _prepare(rank: int, plan: Plan) -> tuple[str, ...]:
     return (artefacts, *map(str, json.loads(answer.stdout)))
 
 
-def _tensorflow_version() -> str:
+def tensorflow_version() -> str:
     """Return the version of TensorFlow, under whichever name it is installed, "" without it."""
     names = packages_distributions().get("tensorflow", [])
     return version(names[0]) if names else ""
@@ -66,11 +66,11 @@ def _tensorflow_version() -> str:
 INFER = Benchmark(
     "infer",
     "The first bundled models that segment pictures and volumes, on noise, in fp32 on the CPUs.",
-    lambda: {
+    lambda _: {
         OURS: version("radnode"),
         "openvino": version("openvino"),
         "keras": version("keras"),
-        "tensorflow": _tensorflow_version(),
+        "tensorflow": tensorflow_version(),
     },
     infer_tasks,
 )

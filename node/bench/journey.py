@@ -107,7 +107,7 @@ JOURNEY = Benchmark(
     "journey",
     "One radiograph, of a study that states it has no more, through an idle node with the bundled rules: seconds from "
     "the answer to its C-STORE to that of storescp to the SEG, the median of ten studies in each round.",
-    lambda: {OURS: version("radnode"), storescp().name: storescp().version},
+    lambda _: {OURS: version("radnode"), storescp().name: storescp().version},
     journey_tasks,
     has_listeners=True,
 )

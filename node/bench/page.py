@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from node.bench.comparison import PARITY, Comparison
+from node.bench.environments import how_to_make
 from node.bench.run import Outcome, Report
 from node.bench.show import COLUMNS, rows_of
 
@@ -40,7 +41,7 @@ def write_page(report: Report, file: Path, plots: Mapping[str, Path]) -> None:
 def _section(report: Report, outcome: Outcome, links: Mapping[str, Path]) -> Iterator[str]:
     yield f"## {outcome.name.capitalize()}\n\n{outcome.about}\n"
     yield from (f"- {name} {version}" for name, version in outcome.versions.items())
-    yield from (f"- {name}: not found" for name in outcome.missing)
+    yield from (f"- {name}: not found{how_to_make(name)}" for name in outcome.missing)
     yield ""
     yield from _circumstances(report, outcome)
     for comparison in outcome.comparisons:

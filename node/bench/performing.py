@@ -1,6 +1,7 @@
 """A process of its own for one way of doing something, which does it again and again when it is told to.
 
-So that no way finds the libraries, the threads or the memory of another, and each keeps what it has loaded.
+So that no way finds the libraries, the threads or the memory of another, and each keeps what it has loaded. One whose
+libraries are not the node's has a Python of its own, so this imports nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from types import TracebackType
 from typing import Any
 
 from node.bench.cost import Cost, Facts
-from node.bench.programs import environment
+from node.bench.programs import PROMPT, environment
 from node.errors import BenchFailed
 
 END_SECONDS = 10.0
+OUR_PYTHON = Path(sys.executable)
 _FORGET_PEAK = "5"  # written to clear_refs of proc(5)
 
 
@@ -42,14 +44,15 @@ class Performance:
 class Performer:
     """A process that prepares `maker`, "module:function" that returns a Performance, and performs it on request."""
 
-    def __init__(self, maker: str, arguments: tuple[str, ...], log: Path) -> None:
-        """Start it."""
+    def __init__(self, maker: str, arguments: tuple[str, ...], log: Path, python: Path = OUR_PYTHON) -> None:
+        """Start it, with our Python or another."""
         self._maker = maker
         self._log = log
+        variables = PROMPT if python == OUR_PYTHON else PROMPT | {"PYTHONPATH": str(_path_to_node(log.parent))}
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "node.bench.performing", maker, *arguments],
-                env=environment(),
+                [str(python), "-m", "node.bench.performing", maker, *arguments],
+                env=environment(variables),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -57,8 +60,9 @@ class Performer:
             )
 
     def wait(self) -> None:
-        """Return when it is prepared; raises BenchFailed."""
-        self._answer()
+        """Return when it is prepared, or has ended, as its first turn will tell."""
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
 
     def __enter__(self) -> Performer:
         return self
@@ -96,12 +100,12 @@ class Performer:
 
 
 def performers(
-    ways: Mapping[str, str], arguments: tuple[str, ...], folder: Path, stack: ExitStack
+    ways: Mapping[str, str], arguments: tuple[str, ...], folder: Path, stack: ExitStack, python: Path = OUR_PYTHON
 ) -> dict[str, Performer]:
-    """Start a performer for each way, given as name and maker, which run until the stack closes."""
+    """Start a performer for each way, given as name and maker, until the stack closes; logs go to the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     started = {
-        name: stack.enter_context(Performer(maker, arguments, folder / f"{number}.log"))
+        name: stack.enter_context(Performer(maker, arguments, folder / f"{number}.log", python))
         for number, (name, maker) in enumerate(ways.items())
     }
     for performer in started.values():
@@ -129,6 +133,15 @@ def main(maker: str, arguments: list[str]) -> None:
     print("{}", file=answers, flush=True)
     for line in sys.stdin:
         print(json.dumps(asdict(measure(performance, json.loads(line)))), file=answers, flush=True)
+
+
+def _path_to_node(folder: Path) -> Path:
+    """Return a folder with a link to `node` and nothing else, so that another Python finds none of our libraries."""
+    alone = folder / "path"
+    alone.mkdir(exist_ok=True)
+    if not (alone / "node").is_symlink():
+        (alone / "node").symlink_to(Path(__file__).resolve().parents[1])
+    return alone
 
 
 def _cpu_seconds() -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -14,10 +15,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from node.bench.comparison import OURS
+from node.bench.environments import AI_ROUTER
+from node.bench.network import LOOPBACK
 
 PDU_BYTES = 131072  # the longest that dcmtk and Orthanc take
 PROMPT = {"TCP_NODELAY": "1"}  # dcmtk and what is built on it, Orthanc too, leave Nagle's algorithm on without it
 MOST_ASSOCIATIONS = 256
+ENDLESS_SECONDS = 1e6
 KEPT = "kept"
 _TITLE = "BENCH"
 
@@ -28,7 +32,7 @@ class Program:
 
     `safe` says what lies on disk for certain when it answers success. `command` writes a configuration to a folder and
     returns the command line to listen on a port. What it receives goes below `KEPT` of that folder; `forgets` says
-    that those files may be removed while it runs.
+    that those files may be removed while it runs, and `echoes` that it answers C-ECHO.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Program:
     variables: Mapping[str, str] = field(default_factory=dict)
     ae_title: str = _TITLE
     forgets: bool = False
+    echoes: bool = True
 
     @property
     def described(self) -> str:
@@ -82,26 +87,43 @@ def documented_strictly() -> Program:
     return Program(name, version("pynetdicom"), "as the node, one by one", _strict_command, forgets=True)
 
 
+def ai_router(peers: Path) -> Program:
+    """Return dicom-ai-router's service, which does nothing with a study but to wait for more of it.
+
+    Its table has a row a study, which SQLite commits with a flush at each instance; the files are not flushed.
+    """
+    found, command = AI_ROUTER.version(peers), partial(_ai_router_command, AI_ROUTER.python(peers))
+    return Program(AI_ROUTER.peer, found, "row of the study, not the file", command, echoes=False)
+
+
 def environment(variables: Mapping[str, str] = PROMPT) -> dict[str, str]:
     """Return our environment without what would change a node's settings, and with these variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RADNODE_")}
     return kept | dict(variables)
 
 
-def dcmtk_version(program: str) -> str:
+def dcmtk_program(name: str) -> str | None:
+    """Return where one of dcmtk's programs is, None where it is not installed.
+
+    Not beside our Python, where pynetdicom has put programs with the same names.
+    """
+    ours = str(Path(sys.executable).parent)
+    return shutil.which(name, path=os.pathsep.join(place for place in os.get_exec_path() if place != ours))
+
+
+def dcmtk_version(name: str) -> str:
     """Return the version of one of dcmtk's programs, "" where it is not installed."""
-    return _first_line(program, "--version", word=2)
+    return _stated_version(dcmtk_program(name), word=2)
 
 
 def _orthanc_version() -> str:
-    program = _orthanc_program()
-    return _first_line(program, "--version", word=1) if program else ""
+    return _stated_version(_orthanc_program(), word=1)
 
 
-def _first_line(program: str, option: str, word: int) -> str:
-    if shutil.which(program) is None:
+def _stated_version(program: str | None, word: int) -> str:
+    if program is None:
         return ""
-    answer = subprocess.run([program, option], capture_output=True, text=True, check=False)
+    answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
     return answer.stdout.splitlines()[0].split()[word]
 
 
@@ -124,7 +146,8 @@ def _radnode_command(durability: str, folder: Path, port: int) -> list[str]:
 
 def _storescp_command(folder: Path, port: int) -> list[str]:
     pdu = ["-pdu", str(PDU_BYTES)]
-    return ["storescp", "--fork", "+B", "+xa", *pdu, "-aet", _TITLE, "-od", str(folder / KEPT), str(port)]
+    options = ["--fork", "+B", "+xa", *pdu, "-aet", _TITLE, "-od", str(folder / KEPT)]
+    return [str(dcmtk_program("storescp")), *options, str(port)]
 
 
 def _orthanc_command(folder: Path, port: int) -> list[str]:
@@ -143,6 +166,26 @@ def _orthanc_command(folder: Path, port: int) -> list[str]:
 
 def _documented_command(folder: Path, port: int) -> list[str]:
     return [sys.executable, "-m", "node.bench.documented_scp", str(port), str(folder / KEPT)]
+
+
+def _ai_router_command(python: Path, folder: Path, port: int) -> list[str]:
+    nowhere = {"ae_title": "NOBODY", "host": LOOPBACK, "port": 1}
+    configuration = {
+        "router": {
+            "ae_title": _TITLE,
+            "port": port,
+            "bind_address": LOOPBACK,
+            "workdir": str(folder / KEPT),
+            "study_quiet_seconds": ENDLESS_SECONDS,
+        },
+        "pacs": nowhere,
+        "ai_endpoints": {},
+        "rules": [],
+        "deid": {"salt": secrets.token_hex(32)},
+    }
+    file = folder / "router.yaml"
+    file.write_text(json.dumps(configuration))  # JSON is YAML
+    return [str(python), "-P", "-m", "airouter", "serve", "--config", str(file)]
 
 
 def _strict_command(folder: Path, port: int) -> list[str]:

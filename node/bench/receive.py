@@ -18,6 +18,7 @@ from node.bench.material import PARTS, Material, copied, made_up_ct, made_up_fra
 from node.bench.plan import Benchmark, Plan
 from node.bench.programs import (
     Program,
+    ai_router,
     dcmtk_version,
     documented,
     documented_strictly,
@@ -47,15 +48,16 @@ class Amounts:
 QUICK = Amounts(slices=12, side=128, small=20, frames=20, echoes=20, crowd=10)
 
 
-def receivers() -> list[Program]:
-    """Return who receives, the node first; one without a version is not installed."""
-    return [radnode(), radnode_for_process(), storescp(), orthanc(), documented(), documented_strictly()]
+def receivers(peers: Path) -> list[Program]:
+    """Return who receives, the node first; one without a version is not installed, nor in the folder of peers."""
+    ours = [radnode(), radnode_for_process()]
+    return [*ours, storescp(), orthanc(), documented(), documented_strictly(), ai_router(peers)]
 
 
 def receive_tasks(plan: Plan) -> Iterator[Task]:
     """Yield what is received, one task after the other, by receivers that run as long as the plan's stack is open."""
     amounts = QUICK if plan.is_quick else Amounts()
-    receiving = start(receivers(), plan.folder, plan)
+    receiving = start(receivers(plan.peers), plan.folder, plan)
     if dcmtk_version(SENDER):
         yield from _store_tasks(amounts, plan, receiving)
     yield _echo_task("associations with a C-ECHO, one after the other", amounts.echoes, echo_in_turn, receiving)
@@ -121,7 +123,8 @@ def _write_and_flush(file: tuple[Path, bytes]) -> None:
 
 
 def _echo_task(title: str, count: int, echo: Callable[..., int], receiving: Sequence[Running]) -> Task:
-    ways = {receiver.program.name: partial(_echo, receiver, count, echo) for receiver in receiving}
+    answering = [receiver for receiver in receiving if receiver.program.echoes]
+    ways = {receiver.program.name: partial(_echo, receiver, count, echo) for receiver in answering}
     return Task(f"{count} {title}", count, "associations", ways)
 
 
@@ -133,8 +136,9 @@ def _echo(receiver: Running, count: int, echo: Callable[..., int]) -> Cost:
 
 RECEIVE = Benchmark(
     "receive",
-    "The same instances from the same sender, storescu with TCP_NODELAY=1 and PDUs of 128 KiB, until the last answer.",
-    lambda: {program.name: program.described for program in receivers()} | {SENDER: dcmtk_version(SENDER)},
+    "The same instances from the same sender, storescu with TCP_NODELAY=1 and PDUs of 128 KiB, until the last answer. "
+    "dicom-ai-router only keeps what it gets, for it has no rules and waits for ever for more; it answers no C-ECHO.",
+    lambda peers: {program.name: program.described for program in receivers(peers)} | {SENDER: dcmtk_version(SENDER)},
     receive_tasks,
     has_listeners=True,
 )

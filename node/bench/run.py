@@ -11,6 +11,7 @@ from pathlib import Path
 
 from node.bench.comparison import Comparison, Tell, compare
 from node.bench.encode import ENCODE
+from node.bench.environments import how_to_make
 from node.bench.growth import GROWTH
 from node.bench.infer import INFER
 from node.bench.journey import JOURNEY
@@ -19,21 +20,24 @@ from node.bench.network import leave_network
 from node.bench.plan import Benchmark, Plan
 from node.bench.receive import RECEIVE
 from node.bench.send import SEND
+from node.bench.train_io import TRAIN_IO
 from node.bench.volume import VOLUME
 from node.clock import Clock
 from node.errors import BenchFailed
 
-BENCHMARKS = (RECEIVE, SEND, VOLUME, ENCODE, INFER, JOURNEY, GROWTH)
+BENCHMARKS = (RECEIVE, SEND, VOLUME, ENCODE, INFER, TRAIN_IO, JOURNEY, GROWTH)
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What a person asks for: amounts, rounds, the files of a real series or none, and where to work."""
+    """What a person asks for: amounts, rounds, where to work, where peers may be, and real files as in `Plan`."""
 
     is_quick: bool
     rounds: int
-    real: Sequence[Path]
     folder: Path | None
+    peers: Path
+    real: Sequence[Path] = ()
+    volumes: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,13 @@ def run_benchmarks(benchmarks: Sequence[Benchmark], wish: Wish, clock: Clock, te
 
 def _run(benchmark: Benchmark, wish: Wish, folder: Path, clock: Clock, tell: Tell) -> Outcome:
     made_at, machine = clock.now(), describe_machine(folder)
-    participants = benchmark.participants()
+    participants = benchmark.participants(wish.peers)
     missing = tuple(name for name, found in participants.items() if not found)
     for name in missing:
-        tell(f"{name}: not found, takes no part")
+        tell(f"{name}: not found, takes no part{how_to_make(name)}")
     with ExitStack() as stack:
-        plan = Plan(wish.is_quick, wish.real, folder / benchmark.name, stack, tell)
+        work = folder / benchmark.name
+        plan = Plan(wish.is_quick, wish.real, wish.volumes, work, wish.peers, stack, tell)
         comparisons = tuple(compare(task, wish.rounds, tell) for task in benchmark.tasks(plan))
     versions = {name: found for name, found in participants.items() if found}
     return Outcome(benchmark.name, benchmark.about, made_at, machine, versions, missing, comparisons)

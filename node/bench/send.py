@@ -1,14 +1,15 @@
-"""Sending: the node's SCU beside storescu and pynetdicom, to receivers as they are found in hospitals."""
+"""Sending: the node's SCU beside dcmtk's and pynetdicom, to receivers as they are found in hospitals."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib.metadata import version
+from itertools import product
 
 from node.bench.comparison import OURS, Task
 from node.bench.cost import Cost, command_cost
-from node.bench.dcmtk_sender import storescu_command
+from node.bench.dcmtk_sender import dcmsend_command, storescu_command
 from node.bench.material import Material, copied, made_up_ct, made_up_mr
 from node.bench.performing import Performer, performers
 from node.bench.plan import Benchmark, Plan
@@ -18,7 +19,8 @@ from node.bench.running import Running, start
 SLICES, SIDE, SMALL = 300, 512, 500
 QUICK_SLICES, QUICK_SIDE, QUICK_SMALL = 8, 128, 8
 
-STORESCU = "storescu (nodelay)"
+DCMTK = {"storescu": storescu_command, "dcmsend": dcmsend_command}
+DELAYS: Mapping[str, Mapping[str, str]] = {" (nodelay)": PROMPT, "": {}}
 WAYS = {OURS: "node.bench.send_ways:with_radnode", "pynetdicom as documented": "node.bench.send_ways:with_pynetdicom"}
 
 
@@ -47,9 +49,10 @@ def _task(material: Material, receiver: Running, started: Mapping[str, Performer
     senders: dict[str, Callable[[], Cost]] = {
         name: partial(performer.perform, *words) for name, performer in started.items()
     }
-    if dcmtk_version("storescu"):
-        command = storescu_command(material.folder, address)
-        senders[STORESCU] = partial(command_cost, command, environment(PROMPT))
+    for (program, command), (suffix, variables) in product(DCMTK.items(), DELAYS.items()):
+        if dcmtk_version(program):
+            send = partial(command_cost, command(material.folder, address), environment(variables))
+            senders[program + suffix] = send
     ways = {name: partial(_send, send, material, receiver) for name, send in senders.items()}
     return Task(title, len(material.paths), "instances", ways)
 
@@ -61,15 +64,16 @@ def _send(send: Callable[[], Cost], material: Material, receiver: Running) -> Co
 
 
 def _participants() -> dict[str, str]:
-    senders = {OURS: version("radnode"), STORESCU: dcmtk_version("storescu"), "pynetdicom": version("pynetdicom")}
+    senders = {OURS: version("radnode"), "pynetdicom": version("pynetdicom")}
+    senders |= {program: dcmtk_version(program) for program in DCMTK}
     return senders | {program.name: program.version for program in receivers()}
 
 
 SEND = Benchmark(
     "send",
-    "From files on disk to the last answer, over one association with PDUs as long as the receiver takes; storescu has "
-    "TCP_NODELAY=1. Its time includes its start, and its memory is all it has.",
-    _participants,
+    "From files on disk to the last answer, over one association with PDUs as long as the receiver takes; storescu and "
+    "dcmsend with TCP_NODELAY=1, and as they come. Their time includes their start, and their memory is all they have.",
+    lambda _: _participants(),
     send_tasks,
     has_listeners=True,
 )

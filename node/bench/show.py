@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from node.bench.comparison import Comparison, Result
+from node.bench.environments import how_to_make
 from node.bench.run import Outcome, Report
 from node.display import print_rows
 
@@ -21,7 +22,7 @@ def print_outcome(outcome: Outcome) -> None:
         for failure in comparison.failures:
             print(f"failed: {failure}")
     for name in outcome.missing:
-        print(f"{outcome.name}: {name} was not found")
+        print(f"{outcome.name}: {name} was not found{how_to_make(name)}")
 
 
 def write_json(report: Report, file: Path) -> None:

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from node.bench.comparison import OURS, Task
+from node.bench.environments import MONAI
 from node.bench.material import Material, compressed, copied, made_up_ct
 from node.bench.performing import performers
 from node.bench.plan import Benchmark, Plan
@@ -24,12 +25,15 @@ WAYS = {
     "pydicom, pixel_array and stack": "node.bench.volume_ways:with_pydicom",
     "SimpleITK ImageSeriesReader": "node.bench.volume_ways:with_simpleitk",
 }
+MONAI_WAYS = {MONAI.peer: "node.bench.monai_ways:read_volume"}
 SYNTAXES = (RLELossless, JPEGLSLossless, JPEG2000Lossless)
 
 
 def volume_tasks(plan: Plan) -> Iterator[Task]:
     """Yield a series as it is, and fewer slices of it in each compressed transfer syntax; all in the page cache."""
     ways = performers(WAYS, (str(plan.folder),), plan.folder / "logs", plan.stack)
+    if MONAI.version(plan.peers):
+        ways |= performers(MONAI_WAYS, (), plan.folder / "logs of MONAI", plan.stack, MONAI.python(plan.peers))
 
     def task(slices: Iterator[Dataset], name: str, is_made_of: str) -> Task:
         series = Material(plan.folder / "series" / name, slices, 1)
@@ -60,12 +64,13 @@ def _link_flat(series: Material) -> None:
 
 VOLUME = Benchmark(
     "volume",
-    "Slices in the page cache, read to voxels in HU, by processes of their own. Where the checksums are equal, so are "
-    "the voxels.",
-    lambda: {
+    "Slices in the page cache, read to voxels in HU, by processes of their own; by MONAI Deploy's loader, selector and "
+    "series-to-volume operator, one after the other. Where the checksums are equal, so are the voxels.",
+    lambda peers: {
         OURS: version("radnode"),
         "pydicom": version("pydicom"),
         "SimpleITK": version("SimpleITK"),
+        MONAI.peer: MONAI.version(peers),
     },
     volume_tasks,
 )

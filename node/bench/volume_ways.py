@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 from node.archive import Archive
+from node.bench.facts import volume_facts
 from node.bench.performing import Performance
 from node.imaging.series import read_volume
 
@@ -26,12 +25,12 @@ def with_radnode(root: str) -> Performance:
     def perform(series: str) -> Voxels:
         return read_volume(list(archive.read_all(str(path.relative_to(root)) for path in _files(series)))).voxels
 
-    return _performance(perform)
+    return Performance(perform, volume_facts)
 
 
 def with_pydicom(_root: str) -> Performance:
     """Read as most scripts do: pixel arrays, rescaled and stacked in order of position."""
-    return _performance(_stack)
+    return Performance(_stack, volume_facts)
 
 
 def with_simpleitk(_root: str) -> Performance:
@@ -43,22 +42,13 @@ def with_simpleitk(_root: str) -> Performance:
         voxels: Voxels = SimpleITK.GetArrayFromImage(reader.Execute())
         return voxels
 
-    return _performance(perform)
-
-
-def _performance(perform: Callable[[str], Voxels]) -> Performance:
-    """State the size and a checksum of the HU, by which the ways can be seen to agree."""
-    return Performance(perform, lambda voxels: {"voxels": voxels.size, "checksum": _checksum(voxels)})
+    return Performance(perform, volume_facts)
 
 
 def _stack(series: str) -> Voxels:
     datasets = sorted((dcmread(path) for path in _files(series)), key=lambda one: one.ImagePositionPatient[2])
     slices = [one.pixel_array * float(one.RescaleSlope) + float(one.RescaleIntercept) for one in datasets]
     return np.stack(slices)
-
-
-def _checksum(voxels: Voxels) -> str:
-    return f"{zlib.crc32(voxels.astype(np.int16).tobytes()):08x}"
 
 
 def _files(series: str) -> list[Path]:

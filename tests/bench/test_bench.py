@@ -9,18 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from dcmtk import needs_dcmtk
 from pydicom import dcmread
 
 from node.bench.comparison import Task, compare
 from node.bench.cost import Cost, Gauge, command_cost
 from node.bench.echo_client import echo_at_once, echo_in_turn
+from node.bench.environments import AI_ROUTER, MONAI
 from node.bench.material import Material, made_up_mr
 from node.bench.page import write_page
 from node.bench.performing import Performer
 from node.bench.plan import Benchmark
 from node.bench.plots import draw_report
+from node.bench.programs import dcmtk_program, dcmtk_version
 from node.bench.run import Wish, run_benchmarks
+from node.bench.train_io import make_up_volumes
+from node.cli import main
 from node.clock import SystemClock
 from node.demo.pacs import SmallPacs
 from node.errors import BenchFailed
@@ -35,7 +40,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `radnode bench all --quick` writes; a process of its own, for it leaves this machine's network."""
     folder = tmp_path_factory.mktemp("bench")
     command = [sys.executable, "-m", "node", "bench", "all", "--quick", "--folder", str(folder)]
-    command += ["--json", str(folder / "report.json")]
+    command += ["--json", str(folder / "report.json"), "--peers", str(folder / "none")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=REPORT_SECONDS)
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "report.json").read_text())
@@ -50,7 +55,7 @@ def results_of(report: dict[str, Any], name: str) -> list[list[dict[str, Any]]]:
 @needs_dcmtk
 def test_every_benchmark_compares_the_node_with_its_peers(report: dict[str, Any]) -> None:
     names = [outcome["name"] for outcome in report["outcomes"]]
-    assert names == ["receive", "send", "volume", "encode", "infer", "journey", "growth"]
+    assert names == ["receive", "send", "volume", "encode", "infer", "train-io", "journey", "growth"]
     for outcome in report["outcomes"]:
         assert outcome["comparisons"]
         for comparison in outcome["comparisons"]:
@@ -60,7 +65,8 @@ def test_every_benchmark_compares_the_node_with_its_peers(report: dict[str, Any]
 
 @needs_dcmtk
 @pytest.mark.parametrize(
-    ("name", "fact"), [("volume", "checksum"), ("encode", "pixel_checksum"), ("infer", "mean_answer")]
+    ("name", "fact"),
+    [("volume", "checksum"), ("encode", "pixel_checksum"), ("infer", "mean_answer"), ("train-io", "mean")],
 )
 def test_all_ways_of_a_benchmark_come_to_the_same(report: dict[str, Any], name: str, fact: str) -> None:
     compared = [results for results in results_of(report, name) if fact in results[0]["facts"]]
@@ -76,6 +82,13 @@ def test_every_sender_has_all_its_instances_taken(report: dict[str, Any]) -> Non
     taken = [facts["taken"] for facts in every if "taken" in facts]
     assert taken
     assert set(taken) == {8}
+
+
+@needs_dcmtk
+def test_peers_that_were_not_made_are_missed_where_they_would_take_part(report: dict[str, Any]) -> None:
+    missing = {outcome["name"]: set(outcome["missing"]) for outcome in report["outcomes"]}
+    assert {name for name, peers in missing.items() if MONAI.peer in peers} == {"volume", "encode"}
+    assert {name for name, peers in missing.items() if AI_ROUTER.peer in peers} == {"receive"}
 
 
 @needs_dcmtk
@@ -142,13 +155,15 @@ def test_a_command_costs_what_it_used_and_must_end_well() -> None:
 
 def test_a_performer_that_dies_says_what_it_said(tmp_path: Path) -> None:
     performer = Performer("node.bench.nowhere:nothing", (), tmp_path / "log")
-    with performer, pytest.raises(BenchFailed, match=r"No module named 'node\.bench\.nowhere'"):
+    with performer:
         performer.wait()
+        with pytest.raises(BenchFailed, match=r"No module named 'node\.bench\.nowhere'"):
+            performer.perform()
 
 
 def test_a_peer_that_is_not_installed_is_named_and_the_others_are_compared(tmp_path: Path) -> None:
     told: list[str] = []
-    (report,) = run_benchmarks([made_benchmark()], Wish(False, 2, (), tmp_path), SystemClock(), told.append)
+    (report,) = run_benchmarks([made_benchmark()], Wish(False, 2, tmp_path, tmp_path), SystemClock(), told.append)
     (outcome,) = report.outcomes
     assert outcome.missing == ("ghost",)
     assert outcome.versions == {"radnode": "1", "peer": "2"}
@@ -158,7 +173,7 @@ def test_a_peer_that_is_not_installed_is_named_and_the_others_are_compared(tmp_p
 
 def test_a_benchmark_replaces_its_own_section_of_the_page_and_nothing_else(tmp_path: Path) -> None:
     both = [made_benchmark("made"), made_benchmark("other")]
-    reports = list(run_benchmarks(both, Wish(False, 1, (), tmp_path), SystemClock(), lambda _: None))
+    reports = list(run_benchmarks(both, Wish(False, 1, tmp_path, tmp_path), SystemClock(), lambda _: None))
     report = reports[0]
     page = tmp_path / "performance.md"
     plots = draw_report(report, tmp_path / "plots")
@@ -181,7 +196,7 @@ def made_benchmark(name: str = "made") -> Benchmark:
     """A benchmark whose node is three times as fast as its peer, and another peer is not there."""
     ways = {"radnode": lambda: Cost(1.0, 0.5, 2.0), "peer": lambda: Cost(3.0, 0.5, 2.0)}
     versions = {"radnode": "1", "peer": "2", "ghost": ""}
-    return Benchmark(name, "For a test.", lambda: versions, lambda _: iter([Task("a <task>", 1, "u", ways)]))
+    return Benchmark(name, "For a test.", lambda _: versions, lambda _: iter([Task("a <task>", 1, "u", ways)]))
 
 
 def test_material_has_new_uids_each_time_and_the_same_pixels(tmp_path: Path) -> None:
@@ -196,6 +211,29 @@ def test_material_has_new_uids_each_time_and_the_same_pixels(tmp_path: Path) -> 
             pixels.add(dataset.PixelData)
     assert len(seen) == 4
     assert len(pixels) == 2
+
+
+def test_dcmtk_is_not_taken_for_what_stands_beside_our_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = tmp_path / "bin" / "storescp"
+    theirs.parent.mkdir()
+    theirs.write_text("#!/bin/sh\necho '$dcmtk: storescp v1.2.3 2026-01-01 $'\n")
+    theirs.chmod(0o755)
+    ours = Path(sys.executable).with_name("storescp")
+    assert ours.exists()  # pynetdicom brings one, which knows no --version
+    monkeypatch.setenv("PATH", f"{ours.parent}:{theirs.parent}")
+    assert dcmtk_program("storescp") == str(theirs)
+    assert dcmtk_version("storescp") == "v1.2.3"
+    monkeypatch.setenv("PATH", str(ours.parent))
+    assert dcmtk_version("storescp") == ""
+
+
+def test_a_training_is_fed_whole_batches_of_the_volumes_of_a_person(tmp_path: Path) -> None:
+    volumes = make_up_volumes(2, tmp_path / "t1")
+    table = "".join(f"{volume.name.partition('.')[0]},train\n" for volume in volumes)
+    (tmp_path / "subjects.csv").write_text(f"subject,split\n{table}")
+    refused = CliRunner().invoke(main, ["bench", "train-io", "--quick", "--data", str(tmp_path)])
+    assert refused.exit_code == 1
+    assert "holds 2 volumes, expected 4 or more, one batch" in refused.output
 
 
 def test_a_crowd_of_echoes_is_counted_by_who_was_served(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
 from pathlib import Path
 
 import keras
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 
 from node.errors import TrainingDataError
-from node.training.feeding_bench import FeedingBench, make_up_volumes, read_example
 from node.training.record_files import RecordFiles, write_record_files
 from node.training.sources import Example, Generated, InMemory, Source, SourceBatches
 
@@ -92,30 +90,3 @@ def test_record_files_that_were_not_finished_are_refused(tmp_path: Path) -> None
         write_record_files(interrupted(), tmp_path, shards=2)
     with pytest.raises(TrainingDataError, match="no complete set"):
         RecordFiles(tmp_path, seed=1)
-
-
-class SteppingClock:
-    """A clock that a second passes on whenever it is read."""
-
-    boot_id = "0"
-
-    def __init__(self) -> None:
-        self._seconds = count()
-
-    def boot_seconds(self) -> float:
-        return float(next(self._seconds))
-
-
-def test_the_comparison_feeds_the_same_volumes_in_turns_and_tells_ratios(tmp_path: Path) -> None:
-    volumes = make_up_volumes(3, tmp_path / "volumes")
-    white, target = read_example(volumes[0])
-    assert white.mean() == pytest.approx(0, abs=1e-4)
-    assert set(np.unique(target)) == {0.0, 1.0}
-    bench = FeedingBench(volumes, tmp_path / "records", SteppingClock(), batch_size=2, rounds=2)
-    told: list[str] = []
-    results = bench.run(told.append)
-    assert told[-2:] == ["round 1 of 2", "round 2 of 2"]
-    assert [(way.source, way.seconds, way.ratio, way.volumes_per_second) for way in results] == [
-        ("in memory", 1.0, 1.0, 2.0), ("record files", 1.0, 1.0, 2.0), ("generator", 1.0, 1.0, 2.0)
-    ]  # fmt: skip
-    assert [way.seconds_to_prepare for way in results] == [1.0, 2.0, 0.0]
