@@ -108,8 +108,8 @@ def test_building_the_whole_node_process_loads_no_inference_library() -> None:
     assert run_python(code).strip() == ""
 
 
-def test_a_worker_starts_without_a_network_library_and_without_what_migrates_the_database() -> None:
-    needless = {"tensorflow", "keras", "openvino", "alembic"}
+def test_a_worker_starts_without_what_only_some_models_need_and_without_what_migrates_the_database() -> None:
+    needless = {"tensorflow", "keras", "openvino", "SimpleITK", "alembic"}
     code = f"import sys, node.inference.worker; print(*sorted({needless} & set(sys.modules)))"
     assert run_python(code).strip() == ""
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from node.imaging.regrid import grid_with_spacing
-from node.imaging.volume import Grid, Unit, Volume
+from node.imaging.volume import Grid, Unit, Volume, grid_with_spacing
 from node.imaging.volume_files import read_volume_file
 from node.training.comparing import compare_numbers, with_sections
 from node.training.comparison import NETWORK, Case, Comparison, Measure, Section

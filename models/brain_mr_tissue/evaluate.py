@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from node.imaging.regrid import Interpolation, grid_with_spacing, mask_to_grid, resample_volume
+from node.imaging.regrid import Interpolation, mask_to_grid, resample_volume
 from node.imaging.smoothing import blur_along
 from node.imaging.upright import SIGMA_STEPS, turn_upright
-from node.imaging.volume import Volume
+from node.imaging.volume import Volume, grid_with_spacing
 from node.training.comparing import compare_numbers, with_sections
 from node.training.comparison import NETWORK, Case, Measure, Section
 from node.training.evaluation_report import Illustration, circumstances_of, write_evaluation

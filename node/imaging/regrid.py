@@ -38,26 +38,6 @@ class Sampling:
     way: SimpleITK.Transform | None = None
 
 
-def grid_with_spacing(grid: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
-    """Return a grid over the same box and along the same axes, with other (slice, row, column) distances.
-
-    Voxels are counted to the nearest whole number, at least one; what does not divide is shared
-    between both ends.
-    """
-    old = np.array(grid.spacing_mm)
-    new = np.array(spacing_mm, np.float64)
-    shape = np.maximum(1, np.rint(np.array(grid.shape) * old / new)).astype(int)
-    directions = np.array(grid.steps_mm) / old[:, np.newaxis]
-    first = (np.array(grid.shape) * old - shape * new) / 2 + (new - old) / 2
-    origin = np.array(grid.origin_mm) + first @ directions
-    steps = directions * new[:, np.newaxis]
-    return Grid(
-        shape=(int(shape[0]), int(shape[1]), int(shape[2])),
-        origin_mm=(float(origin[0]), float(origin[1]), float(origin[2])),
-        steps_mm=tuple((float(step[0]), float(step[1]), float(step[2])) for step in steps),
-    )
-
-
 def resample_volume(volume: Volume, grid: Grid, interpolation: Interpolation = Interpolation.LINEAR) -> Volume:
     """Return the volume on another grid, in its own type and unit.
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from node.imaging.regrid import grid_with_spacing, resample_volume
+from node.imaging.regrid import resample_volume
 from node.imaging.smoothing import blur_along
-from node.imaging.volume import Grid, Volume
+from node.imaging.volume import Grid, Volume, grid_with_spacing
 from node.vocabulary import Pixels
 
 # Deviation of the Gaussian, in steps, that stands for the mean over a voxel when the grid is made coarser.

@@ -14,9 +14,8 @@ from pydicom.sr.codedict import codes
 from pydicom.valuerep import format_number_as_ds
 
 from node.errors import FindingRefused
-from node.imaging.regrid import grid_with_spacing
 from node.imaging.slices import Slice
-from node.imaging.volume import Grid
+from node.imaging.volume import Grid, grid_with_spacing
 from node.results.frame_groups import decimals, source_images
 from node.results.header import creation_arguments, fit, state_origin
 from node.results.mr_acquisition import state_acquisition

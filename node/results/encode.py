@@ -16,8 +16,11 @@ from node.results.measurement import encode_contour_report, encode_measurement_r
 from node.results.parametric_map import encode_parametric_map
 from node.results.request import ResultKind, ResultObject, ResultRequest, check_request
 from node.results.segmentation import encode_segmentation
+from node.results.standard_modules import read_modules_one_by_one
 from node.results.text_report import encode_text_report
 from node.results.volume_segmentation import encode_volume_segmentation
+
+read_modules_one_by_one()
 
 
 def encode_results(request: ResultRequest) -> tuple[ResultObject, ...]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from node.imaging.regrid import Interpolation, grid_with_spacing, resample_volume
+from node.imaging.regrid import Interpolation, resample_volume
 from node.imaging.smoothing import blur_along
-from node.imaging.volume import Grid, Unit, Volume
+from node.imaging.volume import Grid, Unit, Volume, grid_with_spacing
 from node.training.head_maps import LABELS, HeadMap
 from node.training.smooth_fields import smooth_field
 from node.vocabulary import Pixels

@@ -13,14 +13,13 @@ from node.imaging.itk import direction_of, grid_of, to_image
 from node.imaging.regrid import (
     Interpolation,
     Sampling,
-    grid_with_spacing,
     is_same_grid,
     mask_to_grid,
     resample_values,
     resample_volume,
 )
 from node.imaging.series import read_volume
-from node.imaging.volume import Grid, Volume
+from node.imaging.volume import Grid, Volume, grid_with_spacing
 
 
 def smooth(orientation: str = "axial", **facts: object) -> Volume:

@@ -63,6 +63,7 @@ def test_what_is_missing_is_converted_once_and_workers_answer_without_tensorflow
         (worker,) = node.workers()
         assert "openvino" in memory_map(worker)
         assert "tensorflow" not in memory_map(worker)
+        assert "SimpleITK" not in memory_map(worker)
         assert "openvino" not in memory_map(node.process.pid)
     finally:
         node.stop()

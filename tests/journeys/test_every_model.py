@@ -26,9 +26,8 @@ from wrapped import mr_series, mr_slice, opt
 
 from node.catalog import Catalog, bundled_models
 from node.delivery.folder import find_instances
-from node.imaging.regrid import grid_with_spacing
 from node.imaging.series import read_volume
-from node.imaging.volume import Unit
+from node.imaging.volume import Unit, grid_with_spacing
 from node.imaging.volume_files import read_volume_file
 from node.inference.analysis import Analysis, analyse
 from node.inference.openvino_network import OpenVinoNetwork

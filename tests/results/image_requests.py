@@ -14,9 +14,9 @@ from results.volume_requests import volume_request
 from volumes import mr_study
 
 from node.imaging.measure import measure_diameter, measure_score, measure_volume
-from node.imaging.regrid import grid_with_spacing, resample_volume
+from node.imaging.regrid import resample_volume
 from node.imaging.series import read_volume
-from node.imaging.volume import Volume
+from node.imaging.volume import Volume, grid_with_spacing
 from node.results.request import ResultRequest
 from node.vocabulary import Finding, Mask, Measurement, QuantityMap, Refinement
 
