@@ -2,7 +2,7 @@
 
 from node.database.commitment_tables import Commitment, CommitmentReference, Pledge, PledgedObject
 from node.database.engine import Database
-from node.database.events import EventName, record_event, record_study_event
+from node.database.events import EventName, record_association_event, record_event, record_study_event
 from node.database.group import GroupCommit
 from node.database.prepared import Prepared
 from node.database.tables import (
@@ -47,6 +47,7 @@ __all__ = [
     "Series",
     "Study",
     "Transaction",
+    "record_association_event",
     "record_event",
     "record_study_event",
 ]

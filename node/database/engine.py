@@ -82,6 +82,12 @@ class Database:
                 faults.reach(FaultPoint.ROWS_WRITTEN)
             _reach_committed(transaction.recorded)
 
+    def prepare_adding(self) -> None:
+        """Open the connections of `adding`, so that nobody who takes every descriptor later can keep rows out."""
+        with self._named_failures():
+            for standing in self._adders.values():
+                standing.open()
+
     @contextmanager
     def adding(self, *, is_flushed: bool = True) -> Iterator[Transaction]:
         """Give a transaction for prepared statements alone; of its lock, commit and errors all of `writing` is true.

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from node import faults
 from node.database.prepared import Prepared
-from node.database.tables import Association, Delivery, Event, Job, Study
+from node.database.tables import Delivery, Event, Job, Study
 from node.database.transaction import Transaction, transaction_of
 
 logger = logging.getLogger("radnode")
@@ -87,7 +87,7 @@ _WARNINGS = frozenset(
     }
 )
 
-Subject = Association | Study | Job | Delivery
+Subject = Study | Job | Delivery
 
 # A statement and no object: there is an event for each instance, and a session takes its time over objects.
 _INSERT = Prepared(insert(Event), [column.name for column in Event.__table__.columns if column.name != "id"])
@@ -103,8 +103,6 @@ def record_event(
     The subject must have its primary key, so flush a new row first.
     """
     match subject:
-        case Association():
-            about = {"association_id": subject.id}
         case Study():
             about = {"study_id": subject.id}
         case Job():
@@ -122,6 +120,13 @@ def record_study_event(
 ) -> None:
     """Do what `record_event` does, about a study of which only the key is at hand."""
     _record(transaction, at, name, {"study_id": study_id}, detail)
+
+
+def record_association_event(
+    transaction: Transaction, at: datetime, name: EventName, association_id: int, **detail: Any
+) -> None:
+    """Do what `record_event` does, about an association."""
+    _record(transaction, at, name, {"association_id": association_id}, detail)
 
 
 def _record(

@@ -13,7 +13,7 @@ from node.database.transaction import Transaction
 
 
 class StandingConnection:
-    """One of SQLite's connections, lent to one thread at a time; opened when it is first needed."""
+    """One of SQLite's connections, lent to one thread at a time; opened when it is first needed, if not before."""
 
     def __init__(self, engine: Engine) -> None:
         """Open the connection as this engine opens its own."""
@@ -26,23 +26,27 @@ class StandingConnection:
         """Give the connection; an error closes it, which rolls back what was begun."""
         with self._lock:
             try:
-                if self._driver is None:
-                    self._driver = self._open()
-                yield self._driver
+                yield self._opened()
             except BaseException:
                 self._close()
                 raise
+
+    def open(self) -> None:
+        """Open the connection now, and not when it is first needed."""
+        with self._lock:
+            self._opened()
 
     def close(self) -> None:
         """Close the connection; the next one who needs it opens another."""
         with self._lock:
             self._close()
 
-    def _open(self) -> sqlite3.Connection:
-        pooled = self._engine.raw_connection()
-        driver = Transaction.on(pooled).driver
-        pooled.detach()  # the pool forgets it
-        return driver
+    def _opened(self) -> sqlite3.Connection:
+        if self._driver is None:
+            pooled = self._engine.raw_connection()
+            self._driver = Transaction.on(pooled).driver
+            pooled.detach()  # the pool forgets it
+        return self._driver
 
     def _close(self) -> None:
         if self._driver is not None:

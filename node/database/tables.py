@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, DateTime, Dialect, Enum, ForeignKey, Index, MetaData, UniqueConstraint
+from sqlalchemy import JSON, DateTime, Dialect, Enum, ForeignKey, Index, MetaData, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -327,15 +327,19 @@ class AuditPosition(Table):
 
 
 class Event(Table):
-    """Something that happened, with its time; never changed afterwards."""
+    """Something that happened, with its time; never changed afterwards.
+
+    Those of a study are looked for. The index leaves out the others, which every association makes.
+    """
 
     __tablename__ = "events"
+    __table_args__ = (Index("ix_events_study_id", "study_id", sqlite_where=text("study_id IS NOT NULL")),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime]
     name: Mapped[str]
     association_id: Mapped[int | None] = mapped_column(ForeignKey("associations.id"))
-    study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"), index=True)
-    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"), index=True)
+    study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"))
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
     delivery_id: Mapped[int | None] = mapped_column(ForeignKey("deliveries.id"))
     detail: Mapped[dict[str, Any]]

@@ -13,7 +13,6 @@ from sqlalchemy.dialects.sqlite import insert
 
 from node.clock import Clock
 from node.database import (
-    Database,
     EventName,
     GroupCommit,
     Instance,
@@ -58,19 +57,18 @@ _ADD_ROW = Prepared(
 class UsualArrivals:
     """Adds the rows of usual arrivals; those that wait at the same moment share one commit."""
 
-    def __init__(self, database: Database, clock: Clock, *, is_flushed: bool) -> None:
-        """Add rows to `database`, by commits that are flushed or not."""
-        self._commits = GroupCommit(database.adding)
+    def __init__(self, commits: GroupCommit[Transaction], clock: Clock) -> None:
+        """Add rows by these commits, which others may share."""
+        self._commits = commits
         self._clock = clock
-        self._is_flushed = is_flushed
 
-    def add(self, received: ReceivedInstance, association_id: int) -> bool:
+    def add(self, received: ReceivedInstance, association_id: int, *, is_flushed: bool) -> bool:
         """Return whether the instance has its row, committed; it has none if there is anything to decide about it.
 
         The study or series is new, the study is past receiving or states another patient, or the instance is
         known or a result of ours. Raises DatabaseBusy, ArchiveFull.
         """
-        return self._commits.run(partial(self._is_added, received, association_id), is_flushed=self._is_flushed)
+        return self._commits.run(partial(self._is_added, received, association_id), is_flushed=is_flushed)
 
     def _is_added(self, received: ReceivedInstance, association_id: int, transaction: Transaction) -> bool:
         now, uid = self._clock.now(), received.sop_instance_uid

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 
@@ -25,6 +25,7 @@ from node.errors import InstanceConflict
 from node.jobs.progress import hold_study
 from node.states import StudyState
 from node.studies.arrival import UsualArrivals
+from node.studies.association_rows import Call, add_open, add_rejected, end_all, end_every_open
 from node.studies.header import select_header, stated_text
 from node.vocabulary import Admission, ReceivedInstance
 
@@ -37,57 +38,40 @@ class InstanceIndex:
 
         The rows of instances need no flush of their own where a journal could make them again.
         """
+        database.prepare_adding()
         self._database = database
         self._flushes_instances = flushes_instances
         self._commits = GroupCommit(database.writing)
-        self._usual = UsualArrivals(database, clock, is_flushed=flushes_instances)
+        self._additions = GroupCommit(database.adding)
+        self._usual = UsualArrivals(self._additions, clock)
+        self._unflushed: set[int] = set()
         self._ends: dict[int, str] = {}
         self._clock = clock
 
     def open_association(self, calling_ae_title: str, calling_address: str, called_ae_title: str) -> int:
-        """Record a new association and return its row's key."""
+        """Record a new association and return its row's key.
 
-        def open_(session: Session) -> int:
-            association = Association(
-                calling_ae_title=calling_ae_title,
-                calling_address=calling_address,
-                called_ae_title=called_ae_title,
-                opened_at=self._clock.now(),
-            )
-            session.add(association)
-            session.flush()
-            self._event(session, EventName.ASSOCIATION_OPENED, association, calling_ae_title=calling_ae_title)
-            return association.id
-
-        return self._commits.run(open_)
+        The row may be lost with the power until the first instance is recorded that the association brings.
+        """
+        call = Call(calling_ae_title, calling_address, called_ae_title)
+        key = self._additions.run(partial(add_open, call, self._clock), is_flushed=False)
+        self._unflushed.add(key)
+        return key
 
     def record_rejection(
         self, calling_ae_title: str, calling_address: str, called_ae_title: str, how: str
     ) -> None:
         """Record an association that never was: a caller that was sent away, and `how`, as one event."""
-
-        def record(session: Session) -> None:
-            now = self._clock.now()
-            rejected = Association(
-                calling_ae_title=calling_ae_title,
-                calling_address=calling_address,
-                called_ae_title=called_ae_title,
-                opened_at=now,
-                closed_at=now,
-                closed_how=how,
-            )
-            session.add(rejected)
-            session.flush()
-            detail = {"calling_ae_title": calling_ae_title, "address": calling_address, "how": how}
-            self._event(session, EventName.ASSOCIATION_REJECTED, rejected, **detail)
-
-        self._commits.run(record)
+        call = Call(calling_ae_title, calling_address, called_ae_title)
+        self._additions.run(partial(add_rejected, call, how, self._clock))
 
     def close_association(self, association_id: int, how: str) -> None:
         """Record how an association ended; closing twice changes nothing.
 
         When it cannot be recorded now, `record_ends` does it later: an open association keeps its study waiting.
+        An end that is lost with the power is found by the next start.
         """
+        self._unflushed.discard(association_id)
         self._ends.setdefault(association_id, how)
         self.record_ends()
 
@@ -96,17 +80,13 @@ class InstanceIndex:
         ends = dict(self._ends)
         if not ends:
             return
-        self._commits.run(partial(self._close_all, ends))
+        self._additions.run(partial(end_all, ends, self._clock), is_flushed=False)
         for association_id in ends:
             self._ends.pop(association_id, None)
 
     def close_stale_associations(self) -> int:
         """Close what an earlier run of the node left open; return how many there were."""
-        with self._database.writing() as session:
-            stale = session.scalars(select(Association).where(Association.closed_at.is_(None))).all()
-            for association in stale:
-                self._close(session, association, "node stopped")
-            return len(stale)
+        return self._additions.run(partial(end_every_open, "node stopped", self._clock))
 
     def record(self, received: ReceivedInstance, association_id: int) -> Admission:
         """Commit the row of an instance that is already durable on disk.
@@ -115,10 +95,13 @@ class InstanceIndex:
         is recorded, the first instance stays. The same instance in another transfer syntax is a
         repeat, not a conflict. A new instance of a study that was complete opens it again.
         """
-        if self._usual.add(received, association_id):
-            return Admission.NEW
-        admit = partial(self._admit, received, association_id)
-        admission, first_sha256 = self._commits.run(admit, is_flushed=self._flushes_instances)
+        is_flushed = self._flushes_instances or association_id in self._unflushed
+        if self._usual.add(received, association_id, is_flushed=is_flushed):
+            admission: Admission | None = Admission.NEW
+        else:
+            admit = partial(self._admit, received, association_id)
+            admission, first_sha256 = self._commits.run(admit, is_flushed=is_flushed)
+        self._unflushed.discard(association_id)
         if admission is None:
             raise InstanceConflict(
                 f"instance {received.sop_instance_uid}: found content {received.sha256[:12]}…, expected "
@@ -211,22 +194,9 @@ class InstanceIndex:
         elif study.state not in {StudyState.RECEIVING, StudyState.CANCELLED}:
             study.move(StudyState.RECEIVING)
 
-    def _close_all(self, ends: Mapping[int, str], session: Session) -> None:
-        for association_id, how in ends.items():
-            association = session.get_one(Association, association_id)
-            if association.closed_at is None:
-                self._close(session, association, how)
-
-    def _close(self, session: Session, association: Association, how: str) -> None:
-        association.closed_at = self._clock.now()
-        association.closed_how = how
-        self._event(session, EventName.ASSOCIATION_CLOSED, association, how=how)
-
-    def _event(
-        self, session: Session, name: EventName, subject: Association | Study, **detail: str
-    ) -> None:
+    def _event(self, session: Session, name: EventName, study: Study, **detail: str) -> None:
         now: datetime = self._clock.now()
-        record_event(session, now, name, subject, **detail)
+        record_event(session, now, name, study, **detail)
 
 
 def _repeat_of(known: Instance, received: ReceivedInstance) -> Admission | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,19 @@ def test_who_waits_too_long_for_another_writer_is_told_and_may_come_again(databa
         add(database, "LATE", 1.0)
     add(database, "LATE", 1.0)
     assert database.ask(FIND, time=1.0) == [("LATE",)]
+
+
+def test_who_takes_every_descriptor_keeps_no_rows_out(database: Database) -> None:
+    database.prepare_adding()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        for is_flushed in (True, False):
+            with database.adding(is_flushed=is_flushed) as transaction:
+                ADD.run(transaction, {"ae_title": f"FLUSHED {is_flushed}", "virtual_time": 1.0})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert database.ask(FIND, time=1.0) == [("FLUSHED False",), ("FLUSHED True",)]
 
 
 def test_one_connection_is_lent_until_an_error_or_the_end(tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import text
+from sqlalchemy import Select, select, text
+from sqlalchemy.dialects import sqlite
 
 from node import database as package
-from node.database import Database, Delivery, Job, JobInput
+from node.database import Database, Delivery, Event, Job, JobInput
 
 ROWS = """
 INSERT INTO associations VALUES (1, 'XRAY', '127.0.0.1', 'RADNODE', '2026-01-01 00:00:00', NULL, '');
@@ -35,6 +38,15 @@ INSERT INTO results (id, job_id, kind, sop_class_uid, sop_instance_uid, series_i
 INSERT INTO deliveries (id, result_id, destination, state, attempts, due_at, answer, sent_at)
  VALUES (1, 1, 'PACS', 'sent', 1, '2026-01-01 00:00:00', '0000', '2026-01-01 00:00:01');
 INSERT INTO events (id, at, name, delivery_id, detail) VALUES (1, '2026-01-01 00:00:01', 'delivery sent', 1, '{}')
+"""
+
+
+STUDY_EVENTS = """
+INSERT INTO events (id, at, name, association_id, detail)
+ VALUES (1, '2026-01-01 00:00:00', 'association opened', 1, '{}');
+INSERT INTO events (id, at, name, study_id, detail) VALUES (2, '2026-01-01 00:00:01', 'instance kept', 1, '{}');
+INSERT INTO events (id, at, name, study_id, job_id, detail)
+ VALUES (3, '2026-01-01 00:00:02', 'job queued', 1, 1, '{}')
 """
 
 
@@ -65,6 +77,34 @@ def test_what_an_earlier_version_sent_is_not_asked_about_and_stays_sent_also_aft
             assert (delivery.askings, delivery.denials) == (0, 0)
         migration(database, command.downgrade, "0005")
     database.close()
+
+
+def test_events_of_an_earlier_version_are_found_by_their_study_alone_also_after_a_downgrade(tmp_path: Path) -> None:
+    database = Database(tmp_path / "radnode.db")
+    migration(database, command.upgrade, "0007")
+    fill(database, ROWS)
+    fill(database, STUDY_EVENTS)
+    of_study = select(Event.id).where(Event.study_id == 1, Event.at > datetime(2026, 1, 1, tzinfo=UTC))
+    for _ in range(2):
+        database.migrate()
+        with database.reading() as session:
+            (step,) = session.execute(text(f"EXPLAIN QUERY PLAN {literal(of_study)}"))
+            assert step.detail == "SEARCH events USING INDEX ix_events_study_id (study_id=?)"
+            assert session.scalars(of_study).all() == [2, 3]
+            indexes = session.execute(text("PRAGMA index_list(events)")).all()
+            assert [(index.name, index.partial) for index in indexes] == [("ix_events_study_id", 1)]
+        migration(database, command.downgrade, "0007")
+        with database.reading() as session:
+            indexes = session.execute(text("PRAGMA index_list(events)")).all()
+            assert {(index.name, index.partial) for index in indexes} == {
+                ("ix_events_study_id", 0),
+                ("ix_events_job_id", 0),
+            }
+    database.close()
+
+
+def literal(query: Select[Any]) -> str:
+    return str(query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
 
 
 def test_jobs_of_an_earlier_version_go_on(tmp_path: Path) -> None:

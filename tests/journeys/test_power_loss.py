@@ -26,7 +26,7 @@ from node.archive import Archive
 from node.archive.journal import Journal
 from node.archive.reread import FileState
 from node.clock import SystemClock
-from node.database import Database, Instance, Result
+from node.database import Association, Database, Instance, Result
 from node.database.opening import open_whole
 from node.delivery.scu import send_instances
 from node.jobs.queue import JobQueue
@@ -40,6 +40,7 @@ pytestmark = [
 ]
 
 STORE, STORE_ANSWER = 0x0001, 0x8001
+SENDER = "XRAY"
 PROMISES_OF_TWO_STUDIES = 12  # two instances that are taken and four results that are sent, of each
 MANY_MOMENTS = 1000
 
@@ -139,9 +140,11 @@ def check(recording: Recording, promises: Promises, disk: ForgetfulDisk, folder:
         archive = Archive(data)
         wake(database, archive, Journal(data, "boot after the loss", database.sync))
         instances, results = kept(database, archive)
+        senders = senders_of(database)
         whole = [recording.sent_by_peer(), recording.sent_by_node()]
         for uid in promises.taken:
             assert instances.get(uid) == whole[0][uid], f"{uid} was acknowledged and is lost, or other than it was"
+            assert senders[uid] == SENDER, f"{uid} was acknowledged, and who sent it is lost"
         for uid in promises.sent:
             assert results.get(uid) == whole[1][uid], f"{uid} was sent and is lost, or other than it was"
         assert {file.state for file in verify_files(database.path, archive)} <= {FileState.WHOLE}
@@ -167,6 +170,13 @@ def kept(database: Database, archive: Archive) -> tuple[dict[str, bytes], dict[s
         instances = session.execute(select(Instance.sop_instance_uid, Instance.path)).all()
         results = session.execute(select(Result.sop_instance_uid, Result.path)).all()
     return tuple({uid: data_set_bytes(archive.path_of(path)) for uid, path in rows} for rows in (instances, results))
+
+
+def senders_of(database: Database) -> dict[str, str]:
+    """Return the AE title that brought each instance."""
+    with database.reading() as session:
+        brought = select(Instance.sop_instance_uid, Association.calling_ae_title).join(Instance.association)
+        return dict(session.execute(brought).all())
 
 
 def test_the_model_of_the_disk_holds_what_the_real_one_does(recording: Recording, tmp_path: Path) -> None:

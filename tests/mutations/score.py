@@ -68,7 +68,12 @@ JUDGED = {
     "node/results/placement.py": ("tests/results/test_placement.py",),
     "node/results/predecessors.py": ("tests/results/test_references.py",),
     "node/studies/admission.py": ("tests/studies/test_admission.py",),
-    "node/studies/index.py": ("tests/studies/test_index.py", "tests/studies/test_admission.py"),
+    "node/studies/association_rows.py": ("tests/studies/test_index.py",),
+    "node/studies/index.py": (
+        "tests/studies/test_index.py",
+        "tests/studies/test_association_rows.py",
+        "tests/studies/test_admission.py",
+    ),
 }
 
 
