@@ -8,16 +8,14 @@ from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 
-import highdicom as hd
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import generate_uid
 
 from node.archive import Archive
+from node.bench.documented_seg import segmentation
 from node.bench.facts import segmentation_facts, study_facts
 from node.bench.masks import make_masks, stack_masks
 from node.bench.performing import Performance
@@ -45,7 +43,7 @@ def with_highdicom(folder: str) -> Performance:
     ordered = sorted(datasets, key=_height)
     masks = make_masks(volume.voxels.shape)
     pixels = stack_masks(masks)
-    return _performance(lambda: _segmentation(ordered, pixels, list(masks)))
+    return _performance(lambda: segmentation(ordered, pixels, list(masks)))
 
 
 def study_with_radnode(folder: str) -> Performance:
@@ -72,7 +70,7 @@ def study_with_highdicom(folder: str) -> Performance:
         datasets = sorted((dcmread(path) for path in _files(folder)), key=_height)
         np.stack([one.pixel_array * float(one.RescaleSlope) + float(one.RescaleIntercept) for one in datasets])
         pixels = stack_masks(masks)
-        _segmentation(datasets, pixels, list(masks)).save_as(target, enforce_file_format=True)
+        segmentation(datasets, pixels, list(masks)).save_as(target, enforce_file_format=True)
         return [target.read_bytes()]
 
     return Performance(perform, study_facts)
@@ -120,37 +118,6 @@ def _findings(masks: Mapping[str, Mask]) -> tuple[Finding, ...]:
             measurements=(Measurement(codes.SCT.Volume, float(mask.sum()) / 1000, CUBIC_CENTIMETRE),),
         )
         for label, mask in masks.items()
-    )
-
-
-def _segmentation(sources: Sequence[Dataset], pixels: NDArray[np.uint8], labels: Sequence[str]) -> Dataset:
-    algorithm = hd.AlgorithmIdentificationSequence("Bench", codes.DCM.ArtificialIntelligence, "1")
-    descriptions = [
-        hd.seg.SegmentDescription(
-            segment_number=number,
-            segment_label=label,
-            segmented_property_category=codes.SCT.AnatomicalStructure,
-            segmented_property_type=codes.SCT.Lung,
-            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-            algorithm_identification=algorithm,
-            tracking_uid=generate_uid(),
-            tracking_id=label,
-        )
-        for number, label in enumerate(labels, start=1)
-    ]
-    return hd.seg.Segmentation(
-        source_images=sources,
-        pixel_array=pixels,
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=descriptions,
-        series_instance_uid=generate_uid(),
-        series_number=100,
-        sop_instance_uid=generate_uid(),
-        instance_number=1,
-        manufacturer="radnode",
-        manufacturer_model_name="bench",
-        software_versions=version("radnode"),
-        device_serial_number="1",
     )
 
 

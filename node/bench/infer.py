@@ -6,46 +6,71 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import packages_distributions, version
+from pathlib import Path
 
 from node.bench.comparison import OURS, Task
 from node.bench.cost import command_cost
+from node.bench.first_result import WaitingRadiograph
+from node.bench.infer_ways import PICTURE_RANK, VOLUME_RANK
 from node.bench.performing import Performer, performers
 from node.bench.plan import Benchmark, Plan
 from node.bench.programs import environment
+from node.catalog import Catalog, bundled_models
 
 WAYS = {OURS: "node.bench.infer_ways:with_radnode", "keras predict()": "node.bench.infer_ways:with_keras"}
-STARTS = {OURS: "radnode", "keras predict()": "keras"}
+SCRIPT = "script with keras predict() and highdicom, SEG alone"
 CALLS = 20
-PICTURE_RANK, VOLUME_RANK = 4, 5  # with the axes of the batch and the channels
 _MODULE = [sys.executable, "-m", "node.bench.infer_ways"]
+_KERAS = [sys.executable, "-m", "node.bench.keras_start"]
 
 
 def infer_tasks(plan: Plan) -> Iterator[Task]:
-    """Yield pictures one by one and in batches, volumes, and cold starts; a quick run has pictures alone."""
+    """Yield pictures one by one and in batches, volumes, and cold starts; a quick run has no volumes.
+
+    What starts does so when nothing else runs a network: memory that processes share is divided among them.
+    """
     calls = 2 if plan.is_quick else CALLS
     picture = _prepare(PICTURE_RANK, plan)
-    pictures = performers(WAYS, picture, plan.folder / "pictures", plan.stack)
-    yield _task("picture by picture", 1, calls, pictures)
+    with ExitStack() as stack:
+        pictures = performers(WAYS, picture, plan.folder / "pictures", stack)
+        yield _task("picture by picture", 1, calls, pictures)
+        if not plan.is_quick:
+            yield _task("pictures in batches of 8", 8, calls // 4, pictures)
+    yield _first_results(picture, plan)
     if plan.is_quick:
         return
-    yield _task("pictures in batches of 8", 8, calls // 4, pictures)
     volume = _prepare(VOLUME_RANK, plan)
-    volumes = performers(WAYS, volume, plan.folder / "volumes", plan.stack)
-    yield _task("windows of a volume one by one", 1, calls // 4, volumes)
-    for name, words in (("picture", picture), ("window of a volume", volume)):
-        yield Task(
-            f"from the start of a process to its first answer on a {name}",
-            1,
-            "starts",
-            {way: partial(command_cost, [*_MODULE, word, *words], environment()) for way, word in STARTS.items()},
-        )
+    with ExitStack() as stack:
+        volumes = performers(WAYS, volume, plan.folder / "volumes", stack)
+        yield _task("windows of a volume one by one", 1, calls // 4, volumes)
+    yield _first_answers(volume)
 
 
 def _task(what: str, batch: int, calls: int, started: Mapping[str, Performer]) -> Task:
     ways = {name: partial(performer.perform, str(batch), str(calls)) for name, performer in started.items()}
     return Task(f"segment {what}", batch * calls, "images", ways)
+
+
+def _first_results(picture: tuple[str, ...], plan: Plan) -> Task:
+    artefacts, name, *_ = picture
+    model = Catalog([bundled_models()])[name]
+    waiting = WaitingRadiograph(plan.folder / "radiograph", model, Path(artefacts))
+    ways = {OURS: waiting.with_worker, SCRIPT: waiting.with_script}
+    return Task("from the start of a worker to the results of a radiograph", 1, "starts", ways)
+
+
+def _first_answers(volume: tuple[str, ...]) -> Task:
+    artefacts, name, *sides = volume
+    model = Catalog([bundled_models()])[name]
+    commands = {
+        OURS: [*_MODULE, "start", artefacts, name],
+        "keras predict()": [*_KERAS, str(model.folder), str(model.weights), *sides],
+    }
+    ways = {way: partial(command_cost, command, environment()) for way, command in commands.items()}
+    return Task("from the start of a process to its network's first answer on a window of a volume", 1, "starts", ways)
 
 
 def _prepare(rank: int, plan: Plan) -> tuple[str, ...]:
@@ -65,7 +90,10 @@ def tensorflow_version() -> str:
 
 INFER = Benchmark(
     "infer",
-    "The first bundled models that segment pictures and volumes, on noise, in fp32 on the CPUs.",
+    "The first bundled models that segment pictures and volumes, on noise, in fp32 on the CPUs. What starts has the "
+    "machine to itself: no other process here has its libraries in memory. A worker starts as a node starts it, finds "
+    "a radiograph in the queue, asks the model's gate too, and is done when all results are on disk and the job's row "
+    "says so.",
     lambda _: {
         OURS: version("radnode"),
         "openvino": version("openvino"),

@@ -10,16 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from node.bench.cost import Facts
-from node.bench.infer import PICTURE_RANK
 from node.bench.performing import Performance
 from node.catalog import Catalog, Model, bundled_models
 from node.errors import BenchFailed
 from node.inference.artefact import read_artefact
 from node.inference.loading import load_part
 from node.inference.openvino_network import OpenVinoNetwork
+from node.inference.serving import with_gates
 from node.vocabulary import Pixels
 
 Predict = Callable[[Pixels], Pixels]
+
+PICTURE_RANK, VOLUME_RANK = 4, 5  # with the axes of the batch and the channels
 
 
 def with_radnode(artefacts: str, name: str, *sides: str) -> Performance:
@@ -33,32 +35,27 @@ def with_keras(_artefacts: str, name: str, *sides: str) -> Performance:
 
 
 def prepare(artefacts: str, rank: str) -> None:
-    """Convert the first bundled model that segments images of this rank, as a node does before its first worker.
+    """Convert the first bundled model that segments images of this rank, and its gate, as a node does before workers.
 
     Prints its name and the shape its network takes, as JSON. Raises BenchFailed.
     """
     from node.inference.building import build_all  # noqa: PLC0415 - no other way here may import TensorFlow for it
 
     model, shape = _model_of(int(rank))
-    for outcome in build_all(Path(artefacts), [model]):
+    for outcome in build_all(Path(artefacts), with_gates([model])):
         if outcome.fault:
             raise BenchFailed(f"{outcome.model}: {outcome.fault}; expected a network that answers as Keras does")
     print(json.dumps([model.card.name, *shape]))
 
 
-def start_radnode(artefacts: str, name: str, *sides: str) -> None:
-    """Do with the network what a worker does from its start to its first answer."""
-    _served(artefacts, name)(_batch(1, _shape(sides)))
-
-
-def start_keras(_artefacts: str, name: str, *sides: str) -> None:
-    """Do the same with `keras.Model.predict`."""
-    _keras(name)(_batch(1, _shape(sides)))
+def start(artefacts: str, name: str) -> None:
+    """Do with the network what a worker does from its start to the first answer."""
+    OpenVinoNetwork(read_artefact(Path(artefacts), _model(name))).warm_up()
 
 
 def main(word: str, *rest: str) -> None:
-    """Prepare, or start as one of the ways does."""
-    ways: dict[str, Callable[..., None]] = {"prepare": prepare, "radnode": start_radnode, "keras": start_keras}
+    """Prepare, or start."""
+    ways: dict[str, Callable[..., None]] = {"prepare": prepare, "start": start}
     ways[word](*rest)
 
 

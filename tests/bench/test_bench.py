@@ -77,6 +77,13 @@ def test_all_ways_of_a_benchmark_come_to_the_same(report: dict[str, Any], name: 
 
 
 @needs_dcmtk
+def test_a_worker_and_a_script_both_come_to_their_first_results(report: dict[str, Any]) -> None:
+    answers, first_results = results_of(report, "infer")
+    assert [len(results) for results in (answers, first_results)] == [2, 2]
+    assert {result["memory_mib"] > 0 for result in first_results} == {True}
+
+
+@needs_dcmtk
 def test_every_sender_has_all_its_instances_taken(report: dict[str, Any]) -> None:
     every = [result["facts"] for results in results_of(report, "send") for result in results]
     taken = [facts["taken"] for facts in every if "taken" in facts]
