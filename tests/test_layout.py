@@ -30,6 +30,7 @@ LIBRARY_HOMES = {
     "tensorflow": {"bench", "inference", "training", "models"},
     "keras": {"inference", "networks", "training", "models"},
     "highdicom": {"results", "bench"},
+    "imagecodecs": {"imaging", "bench"},
     "openvino": {"inference"},
 }
 

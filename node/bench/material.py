@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread, uid
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
 from node.archive.file_head import AnnouncedInstance, encode_file_head
@@ -110,8 +112,23 @@ def compressed(datasets: Iterable[Dataset], transfer_syntax: UID) -> Iterator[Da
     for dataset in datasets:
         if dataset.file_meta.TransferSyntaxUID.is_compressed:
             dataset.decompress()
-        dataset.compress(transfer_syntax, generate_instance_uid=False)
+        _compress(dataset, transfer_syntax)
         yield dataset
+
+
+def _compress(dataset: Dataset, transfer_syntax: UID) -> None:
+    if transfer_syntax != uid.JPEGLosslessSV1:
+        dataset.compress(transfer_syntax, generate_instance_uid=False)
+        return
+    stream = imagecodecs.jpeg8_encode(
+        dataset.pixel_array.view(f"u{dataset.BitsAllocated // 8}"),
+        lossless=True,
+        predictor=1,
+        bitspersample=dataset.BitsAllocated,
+    )
+    dataset.PixelData = encapsulate([bytes(stream)])
+    dataset["PixelData"].VR = "OB"
+    dataset.file_meta.TransferSyntaxUID = transfer_syntax
 
 
 def _slice(number: int, pixels: NDArray[np.int16], spacing_mm: tuple[float, float]) -> Dataset:

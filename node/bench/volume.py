@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from node.bench.comparison import OURS, Task
 from node.bench.environments import MONAI
@@ -26,7 +26,7 @@ WAYS = {
     "SimpleITK ImageSeriesReader": "node.bench.volume_ways:with_simpleitk",
 }
 MONAI_WAYS = {MONAI.peer: "node.bench.monai_ways:read_volume"}
-SYNTAXES = (RLELossless, JPEGLSLossless, JPEG2000Lossless)
+SYNTAXES = (RLELossless, JPEGLSLossless, JPEGLosslessSV1, JPEG2000Lossless)
 
 
 def volume_tasks(plan: Plan) -> Iterator[Task]:

@@ -15,6 +15,7 @@ from node.errors import PixelsRefused
 from node.imaging.attributes import NumberReader
 from node.imaging.jpeg_extended import decode_deep_jpeg, is_deep_jpeg
 from node.imaging.native import native_frames
+from node.imaging.unlocked import CAREFUL_PLUGINS, decode_unlocked, is_unlocked
 from node.plain_values import read_value
 
 # What pydicom and its decoders raise on headers and streams that cannot be decoded.
@@ -85,7 +86,17 @@ def _decoded(dataset: Dataset, indices: Sequence[int]) -> Iterator[NDArray[Any]]
         return map(frames.frame, indices)
     if is_deep_jpeg(dataset):
         return (decode_deep_jpeg(dataset, index) for index in indices)
+    if is_unlocked(dataset):
+        return (_decode_unlocked(dataset, index) for index in indices)
     return iter_pixels(dataset, indices=list(indices))
+
+
+def _decode_unlocked(dataset: Dataset, index: int) -> NDArray[Any]:
+    try:
+        return decode_unlocked(dataset, index)
+    except UNDECODABLE:
+        plugin = CAREFUL_PLUGINS[dataset.file_meta.TransferSyntaxUID]
+        return next(iter_pixels(dataset, indices=[index], decoding_plugin=plugin))
 
 
 def _check_size(dataset: Dataset, stored: NDArray[Any]) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from node.errors import MixedImages, PixelsRefused
-from node.imaging.decoding import decode_frames
+from node.imaging.frames import decode_slices
 from node.imaging.geometry import Stack, stack_single
 from node.imaging.intensity import padding_mask
 from node.imaging.rescale import FILLER_HU, Values
@@ -26,10 +26,11 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 MOST_VOXELS = 4_000_000_000  # 4000 slices of 1000 by 1000: more is a mistake or an attack
 
 
-def read_volume(datasets: Sequence[Dataset], may_be_single: bool = False) -> Volume:
+def read_volume(datasets: Sequence[Dataset], may_be_single: bool = False, threads: int = 0) -> Volume:
     """Return the one volume that the instances of a series form, whatever their order.
 
-    A single slice is a volume only if it `may_be_single` and states its thickness.
+    A single slice is a volume only if it `may_be_single` and states its thickness. What can be is decoded by so
+    many `threads`, 0 for as many as there are cores.
 
     CT is in HU, everything else in stored values after the header's rescale. Voxels are int16 where
     every value is whole and fits, else float32. Raises a SeriesRefused that names what keeps the slices
@@ -39,7 +40,7 @@ def read_volume(datasets: Sequence[Dataset], may_be_single: bool = False) -> Vol
     slices = slices_of(datasets)
     if may_be_single and len(slices) == 1:
         return build_volume(slices, stack_single(slices[0].plane, slices[0].header))
-    return build_volume(slices, stack_slices(slices))
+    return build_volume(slices, stack_slices(slices), threads)
 
 
 def read_volumes(datasets: Sequence[Dataset]) -> dict[SplitKey, Volume]:
@@ -51,8 +52,8 @@ def read_volumes(datasets: Sequence[Dataset]) -> dict[SplitKey, Volume]:
     return {key: build_volume(part, stack_slices(part)) for key, part in parts.items() if len(part) > 1}
 
 
-def build_volume(slices: Sequence[Slice], stack: Stack) -> Volume:
-    """Decode slices into their places on the grid of the stack."""
+def build_volume(slices: Sequence[Slice], stack: Stack, threads: int = 0) -> Volume:
+    """Decode slices into their places on the grid of the stack, by threads as `read_volume` says."""
     ordered = [slices[index] for index in stack.order]
     unit = ordered[0].rescale.unit
     for part in ordered:
@@ -63,10 +64,8 @@ def build_volume(slices: Sequence[Slice], stack: Stack) -> Volume:
             )
     _check_amount(stack.grid.shape)
     filling = _Filling(stack.grid.shape)
-    for places in _by_instance(ordered).values():
-        indices = [ordered[place].index for place in places]
-        for place, stored in zip(places, decode_frames(ordered[places[0]].dataset, indices), strict=True):
-            filling.put(place, stored, ordered[place])
+    for place, stored in decode_slices(ordered, threads):
+        filling.put(place, stored, ordered[place])
     voxels, padding = filling.finish()
     return Volume(
         voxels=voxels,
@@ -84,14 +83,6 @@ def _check_amount(shape: tuple[int, int, int]) -> None:
             f"Rows: found {shape[0]} slices of {shape[1]} by {shape[2]} pixels, expected at most {MOST_VOXELS} voxels; "
             "send the series as the scanner made it"
         )
-
-
-def _by_instance(ordered: Sequence[Slice]) -> dict[int, list[int]]:
-    """Return the places in the volume of each instance's frames, by frame index, so each is decoded in one go."""
-    places: dict[int, list[int]] = {}
-    for place, part in enumerate(ordered):
-        places.setdefault(id(part.dataset), []).append(place)
-    return {key: sorted(found, key=lambda place: ordered[place].index) for key, found in places.items()}
 
 
 class _Filling:

@@ -59,17 +59,19 @@ class _Stopwatch:
         return now
 
 
-def analyse(inputs: Inputs, model: Model, predict: Predict, gate: Gate | None = None) -> Analysis:
+def analyse(
+    inputs: Inputs, model: Model, predict: Predict, gate: Gate | None = None, threads: int = 0
+) -> Analysis:
     """Run `model` on instances with pixel data, given by the name of the input; `predict` is its network.
 
     A model with one input gets it as its only argument, a model with several gets each by its name,
-    and those that are not there are left out. The `gate` sees the same image first. Raises StudyRefused,
-    with the reason for the operator, when the instances do not fit.
+    and those that are not there are left out. The `gate` sees the same image first. So many threads decode, 0 for
+    as many as there are cores. Raises StudyRefused, with the reason for the operator, when the instances do not fit.
     """
     stopwatch = _Stopwatch()
     part = load_part(model.folder, "preprocess")
     at = time.perf_counter()
-    images = {role: read_image(datasets, model.card.input[role]) for role, datasets in inputs.items()}
+    images = {role: read_image(datasets, model.card.input[role], threads) for role, datasets in inputs.items()}
     at = stopwatch.lap("read_ms", at)
     role = next(role for role in model.card.input if role in images)
     image = images[role]
@@ -102,13 +104,13 @@ def pass_gate(gate: Gate, image: Image) -> None:
         raise type(refusal)(f"{gate.model.card.title}: {refusal}") from refusal
 
 
-def read_image(datasets: Sequence[Dataset], wanted: InputSelector) -> Image:
+def read_image(datasets: Sequence[Dataset], wanted: InputSelector, threads: int = 0) -> Image:
     """Read the instances of one input: a radiograph or an eye from one instance, a volume from a series.
 
     A series of one slice is a volume only for an input that says so: `slices = {min = 1}`.
     """
     if wanted.level == "series":
-        return read_volume(datasets, may_be_single=wanted.slices is not None and wanted.slices.min == 1)
+        return read_volume(datasets, wanted.slices is not None and wanted.slices.min == 1, threads)
     if len(datasets) != 1:
         raise StudyRefused(f"found {len(datasets)} instances, expected one; this model takes single images")
     return read_eye(datasets[0]) if is_eye(datasets[0]) else read_radiograph(datasets[0])

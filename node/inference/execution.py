@@ -94,7 +94,8 @@ class Execution:
         gate = None
         if model.gate is not None:
             gate = Gate(model.gate, self._network(model.gate.card.name).predict)
-        return analyse(inputs, model, self._network(model.card.name).predict, gate)
+        threads = self._station.serving.threads if self._station.serving is not None else 0
+        return analyse(inputs, model, self._network(model.card.name).predict, gate, threads)
 
     def _doubts(self, inputs: Inputs, analysis: Analysis, model: Model) -> tuple[str, ...]:
         """Return why the images may not be the patient's, where the site wants to know."""

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from dcmtk import free_port
+from pydicom.uid import RLELossless
 from rows import gathering, received
+from volumes import ct_study
 
 from node.archive import Archive
 from node.catalog import Catalog, bundled_models
@@ -135,6 +137,18 @@ def test_a_converted_network_answers_within_the_terms_of_a_worker_and_little_mem
     within = replace(terms, readable=(*terms.readable, str(artefacts)), memory_bytes=512 << 20)
     answer = f"(lambda network: (type(network).__name__, network.warm_up()))({network})"
     assert attempt(within, answer) == "('OpenVinoNetwork', None)"
+
+
+def test_threads_decode_within_the_terms_of_a_worker_and_little_memory(terms: Terms, tmp_path: Path) -> None:
+    paths = []
+    for number, dataset in enumerate(ct_study(slices=20)):
+        dataset.compress(RLELossless, generate_instance_uid=False)
+        paths.append(str(tmp_path / "data" / "instances" / f"{number}.dcm"))
+        dataset.save_as(paths[-1], enforce_file_format=True)
+    read = "__import__('node.imaging.series').imaging.series.read_volume"
+    volume = f"{read}(list(map(__import__('pydicom').dcmread, {paths})), threads=4)"
+    within = replace(terms, memory_bytes=256 << 20)
+    assert attempt(within, f"{volume}.grid.shape") == "(20, 24, 30)"
 
 
 def test_a_worker_keeps_results_durably(terms: Terms, tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""Frames of a whole series: by several threads where the decoders let them run, else instance by instance."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from numpy.typing import NDArray
+
+from node.imaging.decoding import decode_frames
+from node.imaging.slices import Slice
+from node.imaging.unlocked import is_unlocked
+
+StoredValues = NDArray[Any]
+
+_MOST_THREADS = 8  # more than the one that takes their frames can keep busy
+
+
+def decode_slices(slices: Sequence[Slice], threads: int = 0) -> Iterator[tuple[int, StoredValues]]:
+    """Yield the stored values of each slice with its place in the sequence, in any order.
+
+    So many threads decode (0 for as many as there are cores), and hold few frames more than they are themselves.
+    Raises PixelsRefused like `decode_frames`.
+    """
+    count = min(threads or len(os.sched_getaffinity(0)), len(slices), _MOST_THREADS)
+    if count > 1 and all(is_unlocked(part.dataset) for part in slices):
+        yield from enumerate(_by_threads(slices, count))
+        return
+    for places in _by_instance(slices).values():
+        indices = [slices[place].index for place in places]
+        yield from zip(places, decode_frames(slices[places[0]].dataset, indices), strict=True)
+
+
+def _by_threads(slices: Sequence[Slice], count: int) -> Iterator[StoredValues]:
+    ahead: deque[Future[StoredValues]] = deque()
+    with ThreadPoolExecutor(count, "decoder") as pool:
+        for part in slices:
+            ahead.append(pool.submit(_decode, part))
+            if len(ahead) > count:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _decode(part: Slice) -> StoredValues:
+    return next(decode_frames(part.dataset, (part.index,)))
+
+
+def _by_instance(slices: Sequence[Slice]) -> dict[int, list[int]]:
+    """Return the places of each instance's frames, by frame index, so that each is decoded in one go."""
+    places: dict[int, list[int]] = {}
+    for place, part in enumerate(slices):
+        places.setdefault(id(part.dataset), []).append(place)
+    return {key: sorted(found, key=lambda place: slices[place].index) for key, found in places.items()}
