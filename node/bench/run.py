@@ -19,11 +19,12 @@ from node.bench.network import leave_network
 from node.bench.plan import Benchmark, Plan
 from node.bench.receive import RECEIVE
 from node.bench.send import SEND
+from node.bench.throughput import THROUGHPUT
 from node.bench.volume import VOLUME
 from node.clock import Clock
 from node.errors import BenchFailed
 
-BENCHMARKS = (RECEIVE, SEND, VOLUME, ENCODE, INFER, JOURNEY, GROWTH)
+BENCHMARKS = (RECEIVE, SEND, VOLUME, ENCODE, INFER, JOURNEY, THROUGHPUT, GROWTH)
 
 
 @dataclass(frozen=True)
