@@ -129,9 +129,10 @@ _add_verb("infer", "Compare running networks with keras predict().", ["infer"])
 _add_verb("train-io", "Compare feeding volumes to a training with tf.data.", ["train-io"], takes_volumes=True)
 _add_verb("send", "Compare sending with storescu, dcmsend and pynetdicom as documented.", ["send"])
 _add_verb("journey", "Time from the last image received to its SEG in a PACS.", ["journey"])
+_add_verb("throughput", "Count studies a minute with a backlog, with one worker and with more.", ["throughput"])
 _add_verb("growth", "Time the node with more and more studies in its database, and longer series.", ["growth"])
 _add_verb(
     "all",
     "Run them all, one after the other.",
-    ["receive", "send", "volume", "encode", "infer", "train-io", "journey", "growth"],
+    ["receive", "send", "volume", "encode", "infer", "train-io", "journey", "throughput", "growth"],
 )

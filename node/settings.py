@@ -121,7 +121,7 @@ class GatheringSection(Section):
 class WorkersSection(Section):
     """How many workers run, what they may take, and how long."""
 
-    count: Count = 1
+    count: Annotated[int, Field(ge=0)] = 0
     spare: bool = True
     engine: Literal["auto", "keras"] = "auto"
     artefacts: str = ""

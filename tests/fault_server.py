@@ -154,7 +154,7 @@ def obey(order: dict[str, Any]) -> None:
 
 
 def serve(folder: Path, settings: Settings) -> None:
-    none = settings.workers.model_copy(update={"count": 0, "spare": False, "memory_mb": 1024})
+    none = settings.workers.model_copy(update={"count": -1, "spare": False, "memory_mb": 1024})
     settings = settings.model_copy(update={"workers": none})
     node = Node(folder / "node.toml", settings, SystemClock())
     stopping = threading.Event()

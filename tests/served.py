@@ -27,6 +27,7 @@ from node.settings import variable_name
 from node.studies.overview import StudyDetail, describe_study
 from node.vocabulary import PeerAddress
 
+COUNT = variable_name("workers", "count")
 SPARE = variable_name("workers", "spare")
 BUILD_SECONDS = 400.0
 ENDED = {"done", "unmatched", "attention", "held"}
@@ -96,8 +97,8 @@ class ServedNode:
     def start(self) -> None:
         with (self.folder / "node.log").open("ab") as log:
             command = [sys.executable, "-m", "node", "serve", "--config", str(self.config)]
-            # A process that stands by takes seconds of a core, which few tests want.
-            environment = os.environ | {SPARE: "false"} | self.environment
+            # A second worker and one that stands by take seconds of a core, which few tests want.
+            environment = os.environ | {COUNT: "1", SPARE: "false"} | self.environment
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
             wait_for_port(self.port)

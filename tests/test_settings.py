@@ -128,7 +128,7 @@ def test_a_peer_may_have_a_quiet_time_of_its_own(tmp_path: Path) -> None:
 def test_every_fault_of_all_three_files_and_the_environment_is_said_at_once(tmp_path: Path) -> None:
     config = write_config(
         tmp_path,
-        node="[dicom]\nport = 70000\n[workers]\ncount = 0\n",
+        node="[dicom]\nport = 70000\n[workers]\ncount = -1\n",
         peers="[peer.PACS]\nae_title = 'P'\nhost = 'h'\n",
         routes="[[rule]]\nname = 'r'\nmodel = 'm'\ndestination = ['sender']\nkernel = '('\n",
     )

@@ -134,7 +134,7 @@ def _orthanc_program() -> str | None:
 def _radnode_command(durability: str, folder: Path, port: int) -> list[str]:
     config = folder / "node.toml"
     config.write_text(
-        f'[node]\ndata = "{KEPT}"\n\n[workers]\nspare = false\n\n'
+        f'[node]\ndata = "{KEPT}"\n\n[workers]\ncount = 1\nspare = false\n\n'
         f'[archive]\nreserve_mb = 64\ndurability = "{durability}"\n\n[dicom]\n'
         f"port = {port}\n"
         f"max_associations = {MOST_ASSOCIATIONS}\nmax_associations_per_peer = {MOST_ASSOCIATIONS}\n"

@@ -20,12 +20,13 @@ from node.bench.network import leave_network
 from node.bench.plan import Benchmark, Plan
 from node.bench.receive import RECEIVE
 from node.bench.send import SEND
+from node.bench.throughput import THROUGHPUT
 from node.bench.train_io import TRAIN_IO
 from node.bench.volume import VOLUME
 from node.clock import Clock
 from node.errors import BenchFailed
 
-BENCHMARKS = (RECEIVE, SEND, VOLUME, ENCODE, INFER, TRAIN_IO, JOURNEY, GROWTH)
+BENCHMARKS = (RECEIVE, SEND, VOLUME, ENCODE, INFER, TRAIN_IO, JOURNEY, THROUGHPUT, GROWTH)
 
 
 @dataclass(frozen=True)

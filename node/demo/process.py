@@ -28,15 +28,21 @@ class NodeProcess:
     The peer sends the studies and, as the default rules say, gets the results back.
     """
 
-    def __init__(self, folder: Path, peer: PeerAddress, artefacts: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, peer: PeerAddress, artefacts: Path | None = None, workers: int | None = None
+    ) -> None:
         """Write the configuration to `folder`, where the node also keeps its data and its log.
 
-        Converted networks lie with the data, or in `artefacts`, which several runs may share.
+        Converted networks lie with the data, or in `artefacts`, which several runs may share; without `workers` the
+        node has as many as it chooses.
         """
         self._config = _write_config(folder, peer)
-        if artefacts is not None:
-            with self._config.open("a") as config:
-                config.write(f'\n[workers]\nartefacts = "{artefacts}"\n')
+        with self._config.open("a") as config:
+            config.write("\n[workers]\n")
+            if artefacts is not None:
+                config.write(f'artefacts = "{artefacts}"\n')
+            if workers is not None:
+                config.write(f"count = {workers}\n")
         self._log = folder / "node.log"
         self.settings: Settings = load_settings(self._config, {})
         self._process: subprocess.Popen[bytes] | None = None

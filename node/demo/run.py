@@ -53,7 +53,7 @@ def run_demo(studies: Path | None, output: Path, json_file: Path | None) -> bool
         console.print(
             f"Starting a node and its worker; everything of this run is kept in {folder}", soft_wrap=True
         )
-        with NodeProcess(folder / "node", peer, output.resolve() / NETWORKS) as node:
+        with NodeProcess(folder / "node", peer, output.resolve() / NETWORKS, workers=1) as node:
             all_taken = show_answers(PEER, node.address, sources)
             database = Database(node.settings.database_file)
             _wait(database, node, console)

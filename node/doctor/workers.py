@@ -6,7 +6,7 @@ from functools import partial
 
 from node.doctor.check import Check, Outcome, fine, warning
 from node.inference.confinement import missing_protections
-from node.inference.limits import machine_bytes, memory_bytes_of
+from node.inference.limits import count_of, machine_bytes, memory_bytes_of
 from node.settings import WorkersSection
 
 _MIB = 1 << 20
@@ -33,9 +33,9 @@ def check_confinement(is_wanted: bool) -> Outcome:
 
 def check_memory(workers: WorkersSection) -> Outcome:
     """Find workers that may take more memory than there is, or less than TensorFlow needs."""
-    each = memory_bytes_of(workers)
-    found = f"{workers.count} of {each // _MIB} MB each, of {machine_bytes() // _MIB} MB"
-    if each * workers.count > machine_bytes():
+    count, each = count_of(workers), memory_bytes_of(workers)
+    found = f"{count} of {each // _MIB} MB each, of {machine_bytes() // _MIB} MB"
+    if each * count > machine_bytes():
         return warning(found, "set a lower memory_mb or count in [workers], or the system may end the node instead")
     if each < _LEAST_BYTES:
         return warning(found, f"give each at least {_LEAST_BYTES // _MIB} MB: set memory_mb or fewer workers")

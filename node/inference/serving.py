@@ -19,6 +19,7 @@ from node.vocabulary import Pixels
 logger = logging.getLogger("radnode.serving")
 
 _BUILT_FOR_GPU = "tensorflow"  # tensorflow-cpu is another distribution
+_GPUS = [Path(f"/dev/nvidia{number}") for number in range(32)]  # by name, for a confined worker may not list /dev
 
 
 class ServedNetwork(Protocol):
@@ -101,13 +102,18 @@ def missing(models: Iterable[Model], serving: Serving) -> list[Model]:
     return [] if serving.why_keras else [model for model in models if is_to_build(serving.root, model)]
 
 
+def has_gpu() -> bool:
+    """Tell whether this machine has a GPU, and a TensorFlow that computes on it; the same in a confined worker."""
+    return _is_installed(_BUILT_FOR_GPU) and any(map(Path.exists, _GPUS))
+
+
 def _why_keras(engine: str) -> str:
     """Return why this machine serves all models with Keras; "" where it need not."""
     if engine == "keras":
         return "[workers] engine says so"
     if not _is_installed("openvino"):
         return "openvino is not installed; it comes with 'radnode[cpu]'"
-    if _is_installed(_BUILT_FOR_GPU) and any(Path("/dev").glob("nvidia[0-9]*")):
+    if has_gpu():
         return "this machine has a GPU"
     return ""
 

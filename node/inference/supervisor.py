@@ -17,7 +17,7 @@ from node.archive.disk import make_folder
 from node.catalog import bundled_models, site_catalog
 from node.inference.builder import Builder
 from node.inference.confinement import Terms, confined_command, missing_protections
-from node.inference.limits import memory_bytes_of
+from node.inference.limits import count_of, memory_bytes_of
 from node.inference.pulse import PulseMonitor
 from node.inference.serving import missing, models_of_rules, serving_of
 from node.jobs.queue import JobQueue
@@ -74,7 +74,7 @@ class Supervisor:
     def __init__(self, config: Path, settings: Settings, queue: JobQueue) -> None:
         """Start workers that read their settings from `config`, which says what `settings` do."""
         self._config = config
-        self._names = [f"worker-{number}" for number in range(1, settings.workers.count + 1)]
+        self._names = [f"worker-{number}" for number in range(1, count_of(settings.workers) + 1)]
         self._longest_silence_seconds = max(settings.workers.lease_seconds, SHORTEST_SILENCE_SECONDS)
         self._terms = worker_terms(config, settings)
         self._environment = os.environ | WORKER_ENVIRONMENT | _threads(settings.workers.threads)

@@ -19,6 +19,7 @@ from node.bench.echo_client import echo_at_once, echo_in_turn
 from node.bench.environments import AI_ROUTER, MONAI
 from node.bench.material import Material, made_up_mr
 from node.bench.page import write_page
+from node.bench.passage import STEPS_MS
 from node.bench.performing import Performer
 from node.bench.plan import Benchmark
 from node.bench.plots import draw_report
@@ -55,7 +56,7 @@ def results_of(report: dict[str, Any], name: str) -> list[list[dict[str, Any]]]:
 @needs_dcmtk
 def test_every_benchmark_compares_the_node_with_its_peers(report: dict[str, Any]) -> None:
     names = [outcome["name"] for outcome in report["outcomes"]]
-    assert names == ["receive", "send", "volume", "encode", "infer", "train-io", "journey", "growth"]
+    assert names == ["receive", "send", "volume", "encode", "infer", "train-io", "journey", "throughput", "growth"]
     for outcome in report["outcomes"]:
         assert outcome["comparisons"]
         for comparison in outcome["comparisons"]:
@@ -96,6 +97,15 @@ def test_peers_that_were_not_made_are_missed_where_they_would_take_part(report: 
     missing = {outcome["name"]: set(outcome["missing"]) for outcome in report["outcomes"]}
     assert {name for name, peers in missing.items() if MONAI.peer in peers} == {"volume", "encode"}
     assert {name for name, peers in missing.items() if AI_ROUTER.peer in peers} == {"receive"}
+
+
+@needs_dcmtk
+def test_a_backlog_is_counted_in_studies_a_minute_with_each_number_of_workers(report: dict[str, Any]) -> None:
+    ((shipped, one),) = results_of(report, "throughput")
+    assert (shipped["way"], one["way"]) == ("radnode", "radnode, 1 worker")
+    for result in (shipped, one):
+        assert result["facts"]["studies_per_minute"] == pytest.approx(60 * result["rate"])
+        assert all(result["facts"][step] > 0 for step in STEPS_MS)
 
 
 @needs_dcmtk

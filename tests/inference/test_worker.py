@@ -18,8 +18,9 @@ from waiting import until
 from node.database import Job
 from node.errors import PixelsRefused
 from node.imaging.budget import PixelBudget
-from node.inference.limits import WorkLimits, machine_bytes, memory_bytes_of, most_samples_of
+from node.inference.limits import WorkLimits, count_of, machine_bytes, memory_bytes_of, most_samples_of
 from node.inference.pulse import Pulse, PulseMonitor
+from node.inference.serving import has_gpu
 from node.inference.worker import Post, Worker
 from node.settings import WorkersSection
 from node.states import JobState
@@ -156,8 +157,25 @@ def test_every_factor_of_the_pixel_budget_counts(keyword: str) -> None:
 
 
 def test_what_workers_may_take_together_leaves_memory_for_the_node() -> None:
-    for count in (1, 2, 8):
+    for count in (0, 1, 2, 8):
         section = WorkersSection(count=count)
-        assert 0 < count * memory_bytes_of(section) <= 0.75 * machine_bytes()
+        assert 0 < count_of(section) * memory_bytes_of(section) <= 0.75 * machine_bytes()
     assert memory_bytes_of(WorkersSection(count=8, memory_mb=3000)) == 3000 << 20
     assert 0 < most_samples_of(WorkersSection(memory_mb=3000)) < 3000 << 20
+
+
+def test_a_node_that_is_told_no_number_has_two_workers_only_where_both_have_cores_and_memory() -> None:
+    share = int(0.75 * machine_bytes()) >> 20
+    assert count_of(WorkersSection(count=7)) == 7
+    assert count_of(WorkersSection(memory_mb=share // 2 + 1)) == 1
+    cores = os.sched_getaffinity(0)
+    assert count_of(WorkersSection(memory_mb=share // 2)) == (2 if len(cores) > 1 and not has_gpu() else 1)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        assert count_of(WorkersSection(memory_mb=share // 2)) == 1
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def test_a_second_worker_leaves_the_first_memory_for_long_series() -> None:
+    assert most_samples_of(WorkersSection()) >= min(1600 * 512 * 512, most_samples_of(WorkersSection(count=1)))

@@ -30,7 +30,7 @@ from node.settings import load_settings
 configure_logs()
 config = Path(sys.argv[1])
 settings = load_settings(config)
-none = settings.workers.model_copy(update={"count": 0, "memory_mb": 1024})
+none = settings.workers.model_copy(update={"count": -1, "memory_mb": 1024})
 node = Node(config, settings.model_copy(update={"workers": none}), SystemClock())
 node.start()
 signal.pause()
