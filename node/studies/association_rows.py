@@ -1,6 +1,6 @@
 """The rows of associations, in prepared statements and no objects, as those of usual arrivals are.
 
-Four fifths of the processor that an association took went into the two sessions that wrote its row.
+Three quarters of the processor that an association took went into the two sessions that wrote its row.
 """
 
 from __future__ import annotations
