@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.pixels.utils import iter_pixels
 
 from node.errors import PixelsRefused
@@ -29,6 +30,7 @@ UNDECODABLE = (
     RuntimeError,
     TypeError,
     ValueError,
+    BytesLengthException,
     struct.error,
 )
 

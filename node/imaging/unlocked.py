@@ -20,7 +20,7 @@ from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import Decoder, DecodeRunner
 
 from node.errors import PixelsRefused
-from node.plain_values import read_value
+from node.plain_values import UNREADABLE, read_value
 
 _PLUGINS = {
     uid.RLELossless: "decode_rle",
@@ -41,8 +41,11 @@ _END_OF_IMAGE = b"\xff\xd9"  # no two bytes of a JPEG-LS scan are these
 def is_unlocked(dataset: Dataset) -> bool:
     """Tell whether other threads can run while a frame of this data set is decoded."""
     meta = getattr(dataset, "file_meta", None)
-    syntax = None if meta is None else read_value(meta, "TransferSyntaxUID")
-    return syntax in _PLUGINS and read_value(dataset, "SamplesPerPixel") == 1
+    try:
+        syntax = None if meta is None else read_value(meta, "TransferSyntaxUID")
+        return syntax in _PLUGINS and bool(read_value(dataset, "SamplesPerPixel") == 1)
+    except UNREADABLE:
+        return False
 
 
 def decode_unlocked(dataset: Dataset, index: int) -> NDArray[Any]:

@@ -16,6 +16,7 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 from pydicom import uid
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.utils import iter_pixels
@@ -252,6 +253,14 @@ def test_one_slice_that_cannot_be_decoded_refuses_the_volume(spoiled_at: int) ->
     with pytest.raises(PixelsRefused, match="cannot be decoded"):
         read_volume(instances, threads=3)
     assert not decoders()
+
+
+def test_a_number_of_samples_that_cannot_be_read_refuses_the_volume() -> None:
+    instances = series(uid.RLELossless)
+    tag = instances[3]["SamplesPerPixel"].tag
+    instances[3][tag] = RawDataElement(tag, "US", 3, b"\1\0\0", 0, False, True)
+    with pytest.raises(PixelsRefused, match="cannot be decoded"):
+        read_volume(instances)
 
 
 def decoders() -> list[str]:
