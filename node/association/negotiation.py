@@ -13,17 +13,15 @@ from node.association.proposal import Proposal
 from node.upper_layer.items import (
     APPLICATION_CONTEXT_NAME,
     CONTEXT,
-    FIXED_PART,
     PROTOCOL_VERSION,
     ContextResult,
     ItemType,
     ProposedContext,
+    Roles,
     encode_item,
-    encode_maximum_length,
-    encode_roles,
+    encode_negotiation,
 )
-from node.upper_layer.pdu import MAXIMUM_PDU_BYTES, PduType, encode_pdu
-from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.upper_layer.pdu import PduType
 
 
 @dataclass(frozen=True)
@@ -62,27 +60,22 @@ def encode_acceptance(proposal: Proposal, contexts: Sequence[AnsweredContext]) -
     other SOP classes, extended negotiation, user identity and the asynchronous window are left out, which
     means the default of each (PS3.7 D.3.3).
     """
-    items = [encode_item(ItemType.APPLICATION_CONTEXT, APPLICATION_CONTEXT_NAME)]
-    for context in contexts:
-        syntax = encode_item(ItemType.TRANSFER_SYNTAX, context.transfer_syntax)
-        items.append(encode_item(ItemType.CONTEXT_ANSWERED, CONTEXT.pack(context.context_id, context.result) + syntax))
-    user_information = (
-        encode_maximum_length(MAXIMUM_PDU_BYTES),
-        encode_item(ItemType.IMPLEMENTATION_CLASS, IMPLEMENTATION_CLASS_UID),
-        *_answered_roles(proposal, contexts),
-        encode_item(ItemType.IMPLEMENTATION_VERSION, IMPLEMENTATION_VERSION_NAME),
-    )
-    items.append(encode_item(ItemType.USER_INFORMATION, b"".join(user_information)))
-    fixed = FIXED_PART.pack(PROTOCOL_VERSION, 0, proposal.titles[:16], proposal.titles[16:])
-    return encode_pdu(PduType.ASSOCIATE_AC, fixed + b"".join(items))
+    titles = proposal.titles[:16], proposal.titles[16:]
+    roles = dict(_answered_roles(proposal, contexts))
+    return encode_negotiation(PduType.ASSOCIATE_AC, titles, map(_encode_context, contexts), roles)
 
 
-def _answered_roles(proposal: Proposal, contexts: Sequence[AnsweredContext]) -> Iterator[bytes]:
+def _answered_roles(proposal: Proposal, contexts: Sequence[AnsweredContext]) -> Iterator[tuple[str, Roles]]:
     """Give the roles of storage commitment as they were proposed, where a context for it is accepted."""
     accepted = {context.abstract_syntax for context in contexts if context.is_accepted}
     for sop_class, roles in proposal.roles.items():
         if sop_class == COMMITMENT and sop_class in accepted:
-            yield encode_roles(sop_class, roles)
+            yield sop_class, roles
+
+
+def _encode_context(context: AnsweredContext) -> bytes:
+    syntax = encode_item(ItemType.TRANSFER_SYNTAX, context.transfer_syntax)
+    return encode_item(ItemType.CONTEXT_ANSWERED, CONTEXT.pack(context.context_id, context.result) + syntax)
 
 
 def _answer(context: ProposedContext, syntaxes: Sequence[str] | None) -> AnsweredContext:

@@ -16,13 +16,12 @@ from pydicom.filewriter import write_dataset
 
 from node.archive import AnnouncedInstance, Archive
 from node.bench.cost import Cost, Gauge, command_cost
+from node.bench.passage import make_up_radiograph
 from node.bench.programs import environment
 from node.catalog import Model, site_catalog
 from node.clock import SystemClock
 from node.database import Database, EventName
-from node.demo.beam import BITS
-from node.demo.phantoms import SPACING_MM, draw_phantom
-from node.demo.wrapping import ChestHeader, wrap_chest, write_instance
+from node.demo.wrapping import write_instance
 from node.errors import BenchFailed
 from node.inference.confinement import confined_command
 from node.inference.pulse import PulseMonitor
@@ -43,7 +42,7 @@ class WaitingRadiograph:
 
     def __init__(self, folder: Path, model: Model, artefacts: Path) -> None:
         """Write settings, data and file below `folder`; the only rule has `model` run, from these artefacts."""
-        dataset = _radiograph()
+        dataset = make_up_radiograph(1)
         self._model = model
         self._folder = folder
         self._file = write_instance(dataset, folder / "files")
@@ -102,14 +101,6 @@ def _wait_for_its_job(worker: subprocess.Popen[str]) -> None:
         if any(event in line for event in _ENDED_OTHERWISE):
             break
     raise BenchFailed(f"the worker did not do its job, expected results; it said: {''.join(said).strip()}")
-
-
-def _radiograph() -> Dataset:
-    """Return a radiograph of a study that states that it has no other."""
-    header = ChestHeader(patient_id="BENCH-1", accession_number="BENCH-1", bits=BITS, spacing=SPACING_MM)
-    dataset = wrap_chest(draw_phantom(1).picture, header)
-    dataset.NumberOfStudyRelatedInstances = 1
-    return dataset
 
 
 def _write_config(folder: Path, model: str, artefacts: Path) -> Path:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from pydicom.dataset import Dataset
 
 from node.clock import SystemClock
 from node.database import Database
@@ -45,12 +47,9 @@ class Passage:
         self._clock = SystemClock()
 
     def write(self) -> WrittenStudy:
-        """Write a study of one radiograph, which states that it is all, as a modality worklist lets it."""
+        """Write a study of one radiograph."""
         self._written += 1
-        word = f"BENCH-{self._written}"
-        header = ChestHeader(accession_number=word, bits=BITS, spacing=SPACING_MM)
-        dataset = wrap_chest(draw_phantom(self._written).picture, replace(header, patient_id=word))
-        dataset.NumberOfStudyRelatedInstances = 1
+        dataset = make_up_radiograph(self._written)
         return WrittenStudy(write_instance(dataset, self._folder), str(dataset.StudyInstanceUID))
 
     def send(self, studies: Sequence[WrittenStudy]) -> datetime:
@@ -72,6 +71,15 @@ class Passage:
                 return detail
             time.sleep(POLL_SECONDS)
         raise BenchFailed(f"radnode: results not delivered within {PATIENCE_SECONDS:.0f} s, expected a SEG and more")
+
+
+def make_up_radiograph(number: int) -> Dataset:
+    """Return a radiograph of a study of its own, which states that it is all, as a modality worklist lets it."""
+    word = f"BENCH-{number}"
+    header = ChestHeader(patient_id=word, accession_number=word, bits=BITS, spacing=SPACING_MM)
+    dataset = wrap_chest(draw_phantom(number).picture, header)
+    dataset.NumberOfStudyRelatedInstances = 1
+    return dataset
 
 
 def steps_ms(detail: StudyDetail) -> dict[str, float]:

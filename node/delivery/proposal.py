@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from node.upper_layer.items import (
-    APPLICATION_CONTEXT_NAME,
     CONTEXT,
     FIXED_PART,
-    PROTOCOL_VERSION,
     ContextResult,
     ItemType,
     ProposedContext,
@@ -18,12 +16,10 @@ from node.upper_layer.items import (
     decode_longest_pdu,
     decode_name,
     encode_item,
-    encode_maximum_length,
-    encode_roles,
+    encode_negotiation,
     item_violation,
 )
-from node.upper_layer.pdu import MAXIMUM_PDU_BYTES, PduType, encode_pdu
-from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.upper_layer.pdu import PduType
 
 _TITLE_BYTES = 16
 _BEHIND_RESERVED = 1  # of a rejection
@@ -73,21 +69,8 @@ def encode_proposal(
     calling_ae_title: str, called_ae_title: str, contexts: Sequence[ProposedContext], roles: Mapping[str, Roles]
 ) -> bytes:
     """Return the A-ASSOCIATE-RQ; we are the SCU of every SOP class for which `roles` proposes nothing else."""
-    items = [encode_item(ItemType.APPLICATION_CONTEXT, APPLICATION_CONTEXT_NAME)]
-    for context in contexts:
-        syntaxes = [encode_item(ItemType.ABSTRACT_SYNTAX, context.abstract_syntax)]
-        syntaxes += [encode_item(ItemType.TRANSFER_SYNTAX, syntax) for syntax in context.transfer_syntaxes]
-        value = CONTEXT.pack(context.context_id, 0) + b"".join(syntaxes)
-        items.append(encode_item(ItemType.CONTEXT_PROPOSED, value))
-    user_information = (
-        encode_maximum_length(MAXIMUM_PDU_BYTES),
-        encode_item(ItemType.IMPLEMENTATION_CLASS, IMPLEMENTATION_CLASS_UID),
-        *(encode_roles(sop_class, wanted) for sop_class, wanted in roles.items()),
-        encode_item(ItemType.IMPLEMENTATION_VERSION, IMPLEMENTATION_VERSION_NAME),
-    )
-    items.append(encode_item(ItemType.USER_INFORMATION, b"".join(user_information)))
-    fixed = FIXED_PART.pack(PROTOCOL_VERSION, 0, _title(called_ae_title), _title(calling_ae_title))
-    return encode_pdu(PduType.ASSOCIATE_RQ, fixed + b"".join(items))
+    titles = _title(called_ae_title), _title(calling_ae_title)
+    return encode_negotiation(PduType.ASSOCIATE_RQ, titles, map(_encode_context, contexts), roles)
 
 
 def decode_acceptance(body: bytes, proposed: Sequence[ProposedContext]) -> Acceptance:
@@ -122,6 +105,12 @@ def decode_rejection(body: bytes) -> tuple[tuple[int, int, int], str]:
     result, source, reason = body[_BEHIND_RESERVED:4].ljust(3, b"\0")
     words = _REASONS.get((source, reason), "a reason that the standard does not know")
     return (result, source, reason), f"{result},{source},{reason}: {words}"
+
+
+def _encode_context(context: ProposedContext) -> bytes:
+    syntaxes = [encode_item(ItemType.ABSTRACT_SYNTAX, context.abstract_syntax)]
+    syntaxes += [encode_item(ItemType.TRANSFER_SYNTAX, syntax) for syntax in context.transfer_syntaxes]
+    return encode_item(ItemType.CONTEXT_PROPOSED, CONTEXT.pack(context.context_id, 0) + b"".join(syntaxes))
 
 
 def _accepted(value: bytes, wanted: Mapping[int, ProposedContext]) -> AcceptedContext | None:

@@ -98,7 +98,7 @@ def decode_message(context_id: int, encoded: bytes | bytearray) -> Request | Res
     elements = _decode_elements(encoded)
     field = _number(elements, "CommandField")
     if not field & _IS_RESPONSE:
-        return decode_request(context_id, encoded)
+        return _request(context_id, elements)
     return Response(
         context_id=context_id,
         field=field ^ _IS_RESPONSE,
@@ -111,7 +111,10 @@ def decode_message(context_id: int, encoded: bytes | bytearray) -> Request | Res
 
 def decode_request(context_id: int, encoded: bytes | bytearray) -> Request:
     """Read a command set, Implicit VR Little Endian throughout; raises ProtocolViolation for anything else."""
-    elements = _decode_elements(encoded)
+    return _request(context_id, _decode_elements(encoded))
+
+
+def _request(context_id: int, elements: Mapping[int, bytes]) -> Request:
     field = _number(elements, "CommandField")
     names_itself = "MessageIDBeingRespondedTo" if field == Command.C_CANCEL_RQ else "MessageID"
     role, type_name = _role_of(field), _TYPES.get(field)

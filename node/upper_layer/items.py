@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
 from node.errors import ProtocolViolation
-from node.upper_layer.pdu import AbortReason
+from node.upper_layer.pdu import MAXIMUM_PDU_BYTES, AbortReason, PduType, encode_pdu
+from node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 APPLICATION_CONTEXT_NAME = "1.2.840.10008.3.1.1.1"  # PS3.7 A.2.1
 PROTOCOL_VERSION = 1
@@ -67,14 +68,22 @@ def encode_item(kind: ItemType, value: bytes | str) -> bytes:
     return _ITEM.pack(kind, len(encoded)) + encoded
 
 
-def encode_maximum_length(longest_pdu_bytes: int) -> bytes:
-    """Return the item that says how long a PDU we take (PS3.8 D.1.1)."""
-    return encode_item(ItemType.MAXIMUM_LENGTH, struct.pack(">I", longest_pdu_bytes))
-
-
-def encode_roles(sop_class: str, roles: Roles) -> bytes:
-    """Return a role selection (PS3.7 D.3.3.4.1)."""
-    return encode_item(ItemType.ROLES, _LENGTH_OF_UID.pack(len(sop_class)) + sop_class.encode("ascii") + bytes(roles))
+def encode_negotiation(
+    kind: PduType, titles: tuple[bytes, bytes], contexts: Iterable[bytes], roles: Mapping[str, Roles]
+) -> bytes:
+    """Return an A-ASSOCIATE-RQ or -AC of called and calling AE title, items of contexts, roles by SOP class, and us."""
+    user_information = (
+        encode_item(ItemType.MAXIMUM_LENGTH, struct.pack(">I", MAXIMUM_PDU_BYTES)),
+        encode_item(ItemType.IMPLEMENTATION_CLASS, IMPLEMENTATION_CLASS_UID),
+        *(_encode_roles(sop_class, both) for sop_class, both in roles.items()),
+        encode_item(ItemType.IMPLEMENTATION_VERSION, IMPLEMENTATION_VERSION_NAME),
+    )
+    items = (
+        encode_item(ItemType.APPLICATION_CONTEXT, APPLICATION_CONTEXT_NAME),
+        *contexts,
+        encode_item(ItemType.USER_INFORMATION, b"".join(user_information)),
+    )
+    return encode_pdu(kind, FIXED_PART.pack(PROTOCOL_VERSION, 0, *titles) + b"".join(items))
 
 
 def decode_items(encoded: bytes) -> Iterator[tuple[int, bytes]]:
@@ -118,3 +127,8 @@ def decode_longest_pdu(user_information: bytes) -> int:
 def item_violation(found: str) -> ProtocolViolation:
     """Return the error for a request or an answer that contradicts itself."""
     return ProtocolViolation(f"association negotiation: {found}", AbortReason.INVALID_PARAMETER)
+
+
+def _encode_roles(sop_class: str, roles: Roles) -> bytes:
+    """Return a role selection (PS3.7 D.3.3.4.1)."""
+    return encode_item(ItemType.ROLES, _LENGTH_OF_UID.pack(len(sop_class)) + sop_class.encode("ascii") + bytes(roles))
