@@ -14,6 +14,7 @@ import pytest
 from certificates import Certificate, issue, make_authority, needs_openssl
 from clocks import ManualClock
 from dcmtk import free_port
+from ending import end_entity
 from model_copies import copy_model
 from pynetdicom import AE
 from receiving import running
@@ -130,7 +131,7 @@ def test_a_radnode_that_lets_only_its_peers_in_is_known_by_its_lock(tmp_path: Pa
         before = judged(lambda: check_port(settings))
         fcntl.flock(lock, fcntl.LOCK_EX)
         held = judged(lambda: check_port(settings))
-    entity.shutdown()
+    end_entity(entity)
     assert (before.state, held.state) == (State.ERROR, State.OK)
 
 
