@@ -13,6 +13,7 @@ from pydicom.errors import BytesLengthException
 from pydicom.pixels.utils import iter_pixels
 
 from node.errors import PixelsRefused
+from node.imaging.alike import once_if_alike
 from node.imaging.attributes import NumberReader
 from node.imaging.jpeg_extended import decode_deep_jpeg, is_deep_jpeg
 from node.imaging.native import native_frames
@@ -63,6 +64,7 @@ def decode_frames(dataset: Dataset, indices: Sequence[int]) -> Iterator[NDArray[
         ) from error
 
 
+@once_if_alike("BitsAllocated", "BitsStored", "HighBit")
 def check_depth(dataset: Dataset) -> None:
     """Refuse bits whose place in the stored word is not the only one DICOM allows (PS3.5 8.1.1)."""
     numbers = NumberReader(dataset, PixelsRefused)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -20,6 +20,7 @@ from node.errors import (
     SingleSlice,
     UnevenSlices,
 )
+from node.imaging.alike import once_if_alike
 from node.imaging.attributes import NumberReader, words
 from node.imaging.volume import Grid, Millimetres
 from node.plain_values import read_text
@@ -68,6 +69,22 @@ class Stack:
 
 def read_plane(header: Dataset, name: str) -> Plane:
     """Return where a slice lies; raises MissingGeometry that calls it `name`."""
+    place = _read_but_position(header, name)
+    return place(name=name, position_mm=np.array(_numbers(header, "ImagePositionPatient", 3, name)))
+
+
+@once_if_alike(
+    "ImageOrientationPatient",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "FrameOfReferenceUID",
+    "FrameType",
+    "ImageType",
+    "GantryDetectorTilt",
+)
+def _read_but_position(header: Dataset, name: str) -> partial[Plane]:
+    """Return a plane that lacks its name and its position."""
     along_row, along_column = _directions(header, name)
     rows, columns = _numbers(header, "Rows", 1, name)[0], _numbers(header, "Columns", 1, name)[0]
     spacing = _numbers(header, "PixelSpacing", 2, name)
@@ -82,9 +99,8 @@ def read_plane(header: Dataset, name: str) -> Plane:
             f"{name}: FrameOfReferenceUID: found none, expected the one its position refers to; have the modality "
             "send it"
         )
-    return Plane(
-        name=name,
-        position_mm=np.array(_numbers(header, "ImagePositionPatient", 3, name)),
+    return partial(
+        Plane,
         along_row=along_row,
         along_column=along_column,
         spacing_mm=(spacing[0], spacing[1]),

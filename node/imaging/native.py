@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from pydicom import uid
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
+from node.imaging.alike import once_if_alike
 from node.plain_values import read_value, read_values
 
 _LITTLE_ENDIAN = frozenset({uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian})
@@ -26,6 +27,14 @@ _DESCRIPTION = (
     "Rows",
     "SamplesPerPixel",
 )
+
+
+class _Layout(NamedTuple):
+    """How frames are written: `shape` is (frames, rows, columns)."""
+
+    shape: tuple[int, int, int]
+    words: np.dtype[Any]
+    spare_bits: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,23 @@ class NativeFrames:
         stored = np.frombuffer(self._encoded(index), self.words, rows * columns).reshape(self.shape)
         return _without_spare_bits(stored, self.spare_bits)
 
+    def frame_into(self, index: int, room: NDArray[np.int16]) -> NDArray[Any] | None:
+        """Return a frame as `frame` does, read into a place of (rows, columns); None for bytes, or a file cut short."""
+        if self.words.itemsize != room.itemsize or self.shape != room.shape:
+            return None
+        stored = room.view(self.words)
+        if isinstance(self.source, bytes):
+            stored[...] = self.frame(index)
+            return stored
+        path, offset = self.source
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if os.preadv(descriptor, [stored.data], offset + index * stored.nbytes) < stored.nbytes:
+                return None
+        finally:
+            os.close(descriptor)
+        return _without_spare_bits(stored, self.spare_bits, out=stored)
+
     def _encoded(self, index: int) -> bytes | memoryview:
         frame_bytes = self.shape[0] * self.shape[1] * self.words.itemsize
         if isinstance(self.source, bytes):
@@ -66,19 +92,26 @@ def native_frames(dataset: Dataset) -> NativeFrames | None:
     syntax = None if meta is None else read_value(meta, "TransferSyntaxUID")
     if syntax not in _LITTLE_ENDIAN:
         return None
+    layout, found = _read_layout(dataset), _source(dataset)
+    if layout is None or found is None:
+        return None
+    source, length = found
+    count, rows, columns = layout.shape
+    if not 0 <= length - count * rows * columns * layout.words.itemsize <= 1:  # a byte of padding makes the length even
+        return None
+    return NativeFrames(source, count, (rows, columns), layout.words, layout.spare_bits)
+
+
+@once_if_alike(*_DESCRIPTION)
+def _read_layout(dataset: Dataset) -> _Layout | None:
     stated = read_values(dataset, _DESCRIPTION)
     if stated.get("SamplesPerPixel") != 1:
         return None
     bits, sign, stored_bits = (stated.get(word) for word in ("BitsAllocated", "PixelRepresentation", "BitsStored"))
-    shape, found = _shape(stated), _source(dataset)
-    if bits not in _BITS_ALLOCATED or sign not in (0, 1) or shape is None or found is None:
+    shape = _shape(stated)
+    if bits not in _BITS_ALLOCATED or sign not in (0, 1) or not isinstance(stored_bits, int) or shape is None:
         return None
-    words = np.dtype(f"<{'i' if sign else 'u'}{bits // 8}")
-    source, length = found
-    count, rows, columns = shape
-    if not 0 <= length - count * rows * columns * words.itemsize <= 1:  # a byte of padding makes the length even
-        return None
-    return NativeFrames(source, count, (rows, columns), words, bits - stored_bits)
+    return _Layout(shape, np.dtype(f"<{'i' if sign else 'u'}{bits // 8}"), bits - stored_bits)
 
 
 def _source(dataset: Dataset) -> tuple[bytes | tuple[str, int], int] | None:
@@ -98,6 +131,6 @@ def _shape(stated: Mapping[str, Any]) -> tuple[int, int, int] | None:
     return (count, rows, columns) if min(count, rows, columns) > 0 else None
 
 
-def _without_spare_bits(stored: NDArray[Any], spare_bits: int) -> NDArray[Any]:
+def _without_spare_bits(stored: NDArray[Any], spare_bits: int, out: NDArray[Any] | None = None) -> NDArray[Any]:
     """Shift the bits that do not count out at the top; shifted back, a signed value keeps its sign."""
-    return stored << spare_bits >> spare_bits if spare_bits else stored
+    return np.right_shift(np.left_shift(stored, spare_bits, out=out), spare_bits, out=out) if spare_bits else stored

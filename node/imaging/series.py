@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from node.errors import MixedImages, PixelsRefused
-from node.imaging.frames import decode_slices
+from node.imaging.filling import Filling
+from node.imaging.frames import decode_slices, settle_native
 from node.imaging.geometry import Stack, stack_single
-from node.imaging.intensity import padding_mask
-from node.imaging.rescale import FILLER_HU, Values
 from node.imaging.slices import Slice, slices_of
 from node.imaging.splitting import SplitKey, split_slices, stack_slices
-from node.imaging.volume import Unit, Volume, Voxels
-from node.vocabulary import Mask
-
-_INT16 = np.iinfo(np.int16)
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
+from node.imaging.volume import Volume
 
 MOST_VOXELS = 4_000_000_000  # 4000 slices of 1000 by 1000: more is a mistake or an attack
 
@@ -63,9 +55,11 @@ def build_volume(slices: Sequence[Slice], stack: Stack, threads: int = 0) -> Vol
                 f"{ordered[0].name}; send values of one unit in a series"
             )
     _check_amount(stack.grid.shape)
-    filling = _Filling(stack.grid.shape)
-    for place, stored in decode_slices(ordered, threads):
-        filling.put(place, stored, ordered[place])
+    filling = Filling(stack.grid.shape)
+    settled = settle_native(ordered, filling, threads)
+    rest = [place for place in range(len(ordered)) if place not in settled]
+    for number, stored in decode_slices([ordered[place] for place in rest], threads):
+        filling.put(rest[number], stored, ordered[rest[number]])
     voxels, padding = filling.finish()
     return Volume(
         voxels=voxels,
@@ -83,64 +77,3 @@ def _check_amount(shape: tuple[int, int, int]) -> None:
             f"Rows: found {shape[0]} slices of {shape[1]} by {shape[2]} pixels, expected at most {MOST_VOXELS} voxels; "
             "send the series as the scanner made it"
         )
-
-
-class _Filling:
-    """A volume being filled: int16 until a slice does not fit, then float32."""
-
-    def __init__(self, shape: tuple[int, int, int]) -> None:
-        self._voxels: Voxels = np.zeros(shape, np.int16)
-        self._padding: Mask = np.zeros(shape, np.bool_)
-        self._padded: list[int] = []
-        self._lowest = np.inf
-
-    def put(self, place: int, stored: NDArray[Any], part: Slice) -> None:
-        """Rescale one slice by its own line and keep it, apart from what the scanner did not see."""
-        low, high = part.rescale.ends(stored)
-        states_padding = "PixelPaddingValue" in part.dataset
-        is_filled = low <= FILLER_HU and part.rescale.unit is Unit.HOUNSFIELD
-        fits = self._voxels.dtype == np.int16 and part.rescale.fits_int16(low, high)
-        if fits and not states_padding and not is_filled:
-            part.rescale.write_int16(stored, self._voxels[place])
-            self._lowest = min(self._lowest, low)
-            return
-        values = part.rescale.apply(stored)
-        masks = [padding_mask(stored, part.dataset)] if states_padding else []
-        if is_filled:
-            masks.append(np.asarray(values <= FILLER_HU))
-        self._put_apart(place, values, masks, part)
-
-    def _put_apart(self, place: int, values: Values, masks: Sequence[Mask], part: Slice) -> None:
-        """Keep a slice of which something was not seen, or that int16 cannot hold."""
-        seen = values
-        if masks:
-            padding = np.logical_or.reduce(masks)
-            seen = values[~padding]
-            values[padding] = 0
-            self._padding[place] = padding
-            self._padded.append(place)
-        if seen.size:
-            low, high = float(seen.min()), float(seen.max())
-            self._lowest = min(self._lowest, low)
-            self._widen_unless(part.rescale.fits_int16(low, high))
-            if max(-low, high) > _FLOAT32_MAX:
-                raise PixelsRefused(
-                    f"{part.name}: RescaleSlope: found values up to {max(-low, high):g}, expected values that fit 32 "
-                    "bits; correct the header and send again"
-                )
-        self._voxels[place] = values
-
-    def finish(self) -> tuple[Voxels, Mask]:
-        """Return the voxels, with the lowest value seen where there was nothing to see, and where that was."""
-        if not np.isfinite(self._lowest):
-            raise PixelsRefused(
-                "PixelPaddingValue: found nothing but padding in the whole series, expected a picture; look at the "
-                "series at the modality"
-            )
-        for place in self._padded:
-            self._voxels[place][self._padding[place]] = self._lowest
-        return self._voxels, self._padding
-
-    def _widen_unless(self, fits: bool) -> None:
-        if not fits and self._voxels.dtype != np.float32:
-            self._voxels = self._voxels.astype(np.float32)

@@ -10,6 +10,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 
 from node.errors import MixedImages, PixelsRefused, SeriesRefused
+from node.imaging.alike import once_if_alike
 from node.imaging.attributes import NumberReader
 from node.imaging.geometry import Plane, read_plane
 from node.imaging.multiframe import MULTIFRAME_CLASSES, frame_headers
@@ -49,9 +50,7 @@ class Slice:
     @cached_property
     def rescale(self) -> Rescale:
         """Return how its stored values become HU or other numbers; raises PixelsRefused."""
-        rescale = read_rescale(self.header)
-        _check_grey(self.header, rescale.unit)
-        return rescale
+        return _read_grey(self.header)
 
 
 def slices_of(datasets: Sequence[Dataset]) -> list[Slice]:
@@ -90,10 +89,22 @@ def _slices(dataset: Dataset) -> list[Slice]:
     return [Slice(dataset, dataset, 0, SliceSource(name))]
 
 
-def _check_grey(header: Dataset, unit: Unit) -> None:
-    """Refuse colour, too many bits, and inverted pictures, except where HU say what a number means."""
+@once_if_alike(
+    "ModalityLUTSequence",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "RescaleType",
+    "Modality",
+    "FrameType",
+    "ImageType",
+    "PhotometricInterpretation",
+    "BitsStored",
+)
+def _read_grey(header: Dataset) -> Rescale:
+    """Return the rescale; refuse colour, many bits, and inverted pictures, except where HU say what a number means."""
+    rescale = read_rescale(header)
     photometric = read_text(header, "PhotometricInterpretation") or "none"
-    allowed = ("MONOCHROME2", "MONOCHROME1") if unit is Unit.HOUNSFIELD else ("MONOCHROME2",)
+    allowed = ("MONOCHROME2", "MONOCHROME1") if rescale.unit is Unit.HOUNSFIELD else ("MONOCHROME2",)
     if photometric not in allowed:
         raise PixelsRefused(
             f"PhotometricInterpretation: found {photometric}, expected {' or '.join(allowed)}; send the original images"
@@ -103,6 +114,7 @@ def _check_grey(header: Dataset, unit: Unit) -> None:
         raise PixelsRefused(
             f"BitsStored: found {bits}, expected at most {MOST_BITS}; send the images as the scanner made them"
         )
+    return rescale
 
 
 def _check_concatenation(datasets: Sequence[Dataset]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,41 @@ def test_every_frame_is_what_pydicom_decodes(dataset: Dataset) -> None:
     frames = native_frames(dataset)
     assert frames is not None
     np.testing.assert_array_equal(all_of(frames), np.stack(list(iter_pixels(dataset))))
+
+
+@given(dataset=datasets(), is_in_file=st.booleans())
+def test_a_frame_of_words_is_read_to_where_it_is_wanted(
+    dataset: Dataset, is_in_file: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    frames = native_frames(dataset)
+    assert frames is not None
+    if is_in_file:
+        frames = replace(frames, source=(str(file_of(dataset.PixelData, tmp_path_factory)), 3))
+    for index, expected in enumerate(iter_pixels(dataset)):
+        room = np.full(frames.shape, 7, np.int16)
+        found = frames.frame_into(index, room)
+        if dataset.BitsAllocated == 8:
+            assert found is None
+            continue
+        assert found is not None
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(room.view(found.dtype), expected)
+
+
+def file_of(encoded: bytes, folders: pytest.TempPathFactory) -> Path:
+    path = folders.mktemp("pixels") / "pixels"
+    path.write_bytes(b"abc" + encoded)
+    return path
+
+
+def test_no_frame_is_read_from_a_file_cut_short_or_to_a_place_of_another_size(tmp_path: Path) -> None:
+    path = tmp_path / "pixels"
+    path.write_bytes(bytes(31))
+    frames = NativeFrames((str(path), 0), 1, (4, 4), np.dtype("<u2"), 0)
+    assert frames.frame_into(0, np.zeros((4, 4), np.int16)) is None
+    path.write_bytes(bytes(32))
+    assert frames.frame_into(0, np.zeros((4, 4), np.int16)) is not None
+    assert frames.frame_into(0, np.zeros((2, 8), np.int16)) is None
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,28 @@ def test_what_lies_outside_the_field_of_view_is_padding_even_if_the_header_is_si
     assert int(volume.voxels.min()) == -1000
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("odd", [{}, {"RescaleSlope": lambda k: 0.5 if k == 30 else 1}])
+def test_slices_of_every_kind_between_one_another_are_what_they_are_alone(threads: int, odd: dict[str, Any]) -> None:
+    hu = np.random.default_rng(1).integers(-1000, 3000, (40, 6, 5)).astype(np.int16)
+    hu[7, 2], hu[21, :, 3] = -2000, -1024
+    instances = ct_study(slices=40, shape=(6, 5), hu=hu, PixelRepresentation=1, **odd)
+    instances[21].PixelPaddingValue = 0  # stored; -1024 HU
+    instances[33].PixelData, instances[33].BitsAllocated = bytes(range(30)), 8
+    instances[33].BitsStored, instances[33].HighBit, instances[33].PixelRepresentation = 8, 7, 0
+    hu[33] = np.arange(30).reshape(6, 5) - 1024
+    volume = read_volume(instances, threads=threads)
+    expected = hu.astype(np.float64)
+    if odd:
+        expected[30] = (expected[30] + 1024) * 0.5 - 1024
+    assert np.argwhere(volume.padding).tolist() == [[7, 2, column] for column in range(5)] + [
+        [21, row, 3] for row in range(6)
+    ]
+    expected[volume.padding] = expected[~volume.padding].min()
+    assert volume.voxels.dtype == (np.float32 if odd else np.int16)
+    np.testing.assert_array_equal(volume.voxels, expected)
+
+
 def test_a_series_of_nothing_but_padding_is_refused() -> None:
     with pytest.raises(PixelsRefused, match="nothing but padding"):
         read_volume(ct_study(slices=2, hu=-1024, PixelPaddingValue=0))
