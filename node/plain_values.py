@@ -80,6 +80,16 @@ def read_text(header: Dataset, keyword: str) -> str:
     return "" if value is None else str(value)
 
 
+def transfer_syntax_of(dataset: Dataset) -> str | None:
+    """Return the transfer syntax that a data set lies in, None where nothing states it.
+
+    One that knows it without file meta information (node/archive/reading.py) need not make that to tell.
+    """
+    meta: Dataset | None = vars(dataset).get("file_meta")
+    syntax: str | None = vars(dataset).get("transfer_syntax_uid")
+    return syntax if meta is None else read_value(meta, "TransferSyntaxUID")
+
+
 @cache
 def _attribute(keyword: str) -> _Attribute:
     tag = tag_for_keyword(keyword)

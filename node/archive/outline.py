@@ -22,6 +22,8 @@ from node.archive.header import (
     without_long_values,
 )
 from node.archive.walk import (
+    LONGEST_ELEMENT_HEAD_BYTES,
+    PIXEL_DATA,
     SHORTEST_ELEMENT_BYTES,
     UNDEFINED,
     Element,
@@ -84,6 +86,22 @@ class OutlineReader:
         kept = without_long_values(head) if self._is_admitting else head
         raw = raw_elements(encoded, encoding_of(transfer_syntax_uid), kept)
         return Outline(raw, elements[len(head) :], opened)
+
+    def recognise(self, beginning: bytes, transfer_syntax_uid: str, start: int, size: int) -> Outline | None:
+        """Return what `read` would for a data set of which only the beginning of its `size` bytes is at hand.
+
+        None for another header than those before, and for anything but a frame of native pixel data behind it.
+        """
+        pattern = self._pattern
+        if pattern is None or pattern.transfer_syntax_uid != transfer_syntax_uid:
+            return None
+        known = pattern.match_head(beginning, start)
+        if known is None:
+            return None
+        head, at = known
+        pixels = pattern.pixels_at(beginning, at)
+        is_last = pixels is not None and pixels.value_at + pixels.length == size
+        return Outline(head, (pixels,)) if pixels is not None and is_last else None
 
     def _remember(self, header: _Header | None) -> None:
         """Compare a header with the last one, so that the next is known by what they have in common."""
@@ -157,6 +175,18 @@ class _Pattern:
 
     def match(self, encoded: Encoded, start: int) -> Outline | None:
         """Return what the walk would find; None for another header, or for anything that is not as it should be."""
+        known = self.match_head(encoded, start)
+        if known is None:
+            return None
+        head, at = known
+        try:
+            tail = walk_dataset(encoded, self.transfer_syntax_uid, at, after=self._last_tag)
+        except MalformedInstance:
+            return None  # the whole walk says where
+        return None if tail and tail[0].tag < FIRST_PIXEL_TAG else Outline(head, tail)
+
+    def match_head(self, encoded: Encoded, start: int) -> tuple[RawElements, int] | None:
+        """Return the elements before the pixel data and where they end, None for another header."""
         head: RawElements = {}
         at = start
         for piece in self._pieces:
@@ -172,11 +202,15 @@ class _Pattern:
                 head.update(raw_elements(encoded, self._encoding, (found,)))
                 end = found.value_at + found.length
             at = end
-        try:
-            tail = walk_dataset(encoded, self.transfer_syntax_uid, at, after=self._last_tag)
-        except MalformedInstance:
-            return None  # the whole walk says where
-        return None if tail and tail[0].tag < FIRST_PIXEL_TAG else Outline(head, tail)
+        return head, at
+
+    def pixels_at(self, encoded: Encoded, at: int) -> Element | None:
+        """Return the native pixel data whose element begins at an offset, None for anything else."""
+        if at + LONGEST_ELEMENT_HEAD_BYTES > len(encoded):
+            return None
+        found = read_element(encoded, at, self._encoding)
+        is_native = found.tag == PIXEL_DATA > self._last_tag and found.length != UNDEFINED and not is_sequence(found)
+        return found if is_native else None
 
     def _read_like(self, known: Element, encoded: Encoded, at: int) -> Element | None:
         """Return the element at an offset, None if it is another than in the headers before, or not whole."""

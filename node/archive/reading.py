@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import mmap
 import os
+from functools import cached_property
 
 from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import BaseTag
 
-from node.archive.file_head import MOST_HEAD_BYTES, AnnouncedInstance, decode_file_head
+from node.archive.file_head import AnnouncedInstance, decode_file_head
 from node.archive.header import RawElements, character_set_of, raw_elements
-from node.archive.outline import OutlineReader
-from node.archive.walk import Element, Encoding, encoding_of
+from node.archive.outline import Outline, OutlineReader
+from node.archive.walk import Element, Encoded, Encoding, encoding_of
 from node.errors import MalformedInstance
 
 _CLASS_UID, _INSTANCE_UID, _SYNTAX_UID = (BaseTag(tag) for tag in (0x00020002, 0x00020003, 0x00020010))
+_BEGINNING_BYTES = 16 << 10  # the head of a file, and most headers
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 
 
@@ -28,34 +30,36 @@ def read_dataset(path: str, outlines: OutlineReader, *, pixels: bool) -> Dataset
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        head = _decode_head(descriptor)
-        found = None if head is None else _read_kept(path, descriptor, head, outlines, pixels=pixels)
+        found = _read_kept(path, descriptor, outlines, pixels=pixels)
     finally:
         os.close(descriptor)
     return dcmread(path, stop_before_pixels=not pixels) if found is None else found
 
 
-def _decode_head(descriptor: int) -> tuple[AnnouncedInstance, int] | None:
-    """Return what the head of a file states, and its length; None for a result, which another library wrote."""
+def _read_kept(path: str, descriptor: int, outlines: OutlineReader, *, pixels: bool) -> Dataset | None:
+    """Return what the walk finds; None for a result, which another library wrote, and for what only pydicom reads."""
+    beginning = os.pread(descriptor, _BEGINNING_BYTES, 0)
     try:
-        return decode_file_head(os.pread(descriptor, MOST_HEAD_BYTES, 0))
+        announced, start = decode_file_head(beginning)
     except MalformedInstance:
         return None
-
-
-def _read_kept(
-    path: str, descriptor: int, head: tuple[AnnouncedInstance, int], outlines: OutlineReader, *, pixels: bool
-) -> Dataset | None:
-    """Return what the walk finds, None for what only pydicom knows how it reads it."""
-    announced, start = head
-    encoding = encoding_of(announced.transfer_syntax_uid)
+    syntax, size = announced.transfer_syntax_uid, os.fstat(descriptor).st_size
+    outline = outlines.recognise(beginning, syntax, start, size)
+    if outline is not None:
+        return _dataset_of(path, announced, outline, beginning, pixels=pixels)
     with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as encoded:
-        outline = outlines.read(encoded, announced.transfer_syntax_uid, start)
-        tail = outline.tail if pixels else ()
-        if any(_is_odd(element, encoding) for element in (*outline.opened, *tail)):
-            return None
-        found = outline.head | raw_elements(encoded, encoding, tail, left=_PIXELS)
-    return _dataset(path, announced, found, encoding)
+        return _dataset_of(path, announced, outlines.read(encoded, syntax, start), encoded, pixels=pixels)
+
+
+def _dataset_of(
+    path: str, announced: AnnouncedInstance, outline: Outline, encoded: Encoded, *, pixels: bool
+) -> Dataset | None:
+    encoding = encoding_of(announced.transfer_syntax_uid)
+    tail = outline.tail if pixels else ()
+    if any(_is_odd(element, encoding) for element in (*outline.opened, *tail)):
+        return None
+    found = outline.head | raw_elements(encoded, encoding, tail, left=_PIXELS)
+    return KeptDataset.of(path, announced, found, encoding)
 
 
 def _is_odd(element: Element, encoding: Encoding) -> bool:
@@ -65,23 +69,40 @@ def _is_odd(element: Element, encoding: Encoding) -> bool:
     return element.is_open and element.vr == b"UN"
 
 
-def _dataset(path: str, announced: AnnouncedInstance, found: RawElements, encoding: Encoding) -> Dataset:
-    """Return what pydicom's FileDataset is, as far as it matters, for a fraction of what that takes."""
-    dataset = Dataset(found)
-    dataset.file_meta = _file_meta(announced)
-    dataset.set_original_encoding(encoding.is_implicit, encoding.is_little, character_set_of(found))
-    # Where pydicom looks for pixels that are still in the file.
-    dataset.filename, dataset.fileobj_type, dataset.buffer, dataset.timestamp = path, open, None, None
-    return dataset
+class KeptDataset(Dataset):
+    """What pydicom's FileDataset is, as far as it matters, for a fraction of what that takes.
 
+    Its file meta information is made for who asks for it: that takes as long as all the rest.
+    """
 
-def _file_meta(announced: AnnouncedInstance) -> FileMetaDataset:
-    stated = {
-        _CLASS_UID: announced.sop_class_uid,
-        _INSTANCE_UID: announced.sop_instance_uid,
-        _SYNTAX_UID: announced.transfer_syntax_uid,
-    }
-    return FileMetaDataset({tag: _uid_element(tag, value.encode("ascii")) for tag, value in stated.items()})
+    transfer_syntax_uid: str
+    _announced: AnnouncedInstance
+
+    @classmethod
+    def of(cls, path: str, announced: AnnouncedInstance, found: RawElements, encoding: Encoding) -> KeptDataset:
+        """Return the data set of a file, of which these elements were found."""
+        dataset = cls(found)
+        dataset.set_original_encoding(encoding.is_implicit, encoding.is_little, character_set_of(found))
+        # Not by assignment, where pydicom looks for keywords. It looks for pixels in the file.
+        vars(dataset).update(
+            _announced=announced,
+            transfer_syntax_uid=announced.transfer_syntax_uid,
+            filename=path,
+            fileobj_type=open,
+            buffer=None,
+            timestamp=None,
+        )
+        return dataset
+
+    @cached_property
+    def file_meta(self) -> FileMetaDataset:  # type: ignore[override]
+        """Return what the file's head states of the instance."""
+        stated = {
+            _CLASS_UID: self._announced.sop_class_uid,
+            _INSTANCE_UID: self._announced.sop_instance_uid,
+            _SYNTAX_UID: self._announced.transfer_syntax_uid,
+        }
+        return FileMetaDataset({tag: _uid_element(tag, value.encode("ascii")) for tag, value in stated.items()})
 
 
 def _uid_element(tag: BaseTag, value: bytes) -> RawDataElement:

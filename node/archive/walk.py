@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from pydicom import uid
 from pydicom._dicom_dict import DicomDictionary
-from pydicom.datadict import tag_for_keyword
 
 from node.errors import MalformedInstance
 from node.explicit_vr import LONG_VRS, SHORT_VRS
@@ -20,7 +19,9 @@ DEPTH_LIMIT = 32
 ELEMENT_LIMIT = 65_536  # outermost ones; what the walk remembers of them must not grow with the data set
 
 UNDEFINED = 0xFFFFFFFF
+PIXEL_DATA = 0x7FE00010
 SHORTEST_ELEMENT_BYTES = 8
+LONGEST_ELEMENT_HEAD_BYTES = 12  # before the value of an element
 
 _CHUNK_BYTES = 1 << 20
 
@@ -28,7 +29,6 @@ _ITEM_GROUP = 0xFFFE
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 # Groups of commands, file meta, directories and items, which no data set holds (PS3.5 7.1).
 _FOREIGN_GROUPS = frozenset((0x0000, 0x0002, 0x0004, 0x0006, _ITEM_GROUP))
-_PIXEL_DATA = tag_for_keyword("PixelData")
 
 _FRAGMENTED_VRS = frozenset((b"OB", b"OW"))
 _SEQUENCE_TAGS = frozenset(tag for tag, entry in DicomDictionary.items() if entry[0] == "SQ")
@@ -230,7 +230,7 @@ class _Walk:
         is_open, is_un, kind = element.length == UNDEFINED, False, _Kind.ITEMS
         if is_open:
             is_un = element.vr == b"UN"
-            is_pixels = element.tag == _PIXEL_DATA
+            is_pixels = element.tag == PIXEL_DATA
             if element.vr in _FRAGMENTED_VRS or (is_pixels and element.vr is None):
                 kind = _Kind.FRAGMENTS
             elif is_pixels or element.vr not in (None, b"SQ", b"UN"):

@@ -14,7 +14,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from node.imaging.alike import once_if_alike
-from node.plain_values import read_value, read_values
+from node.plain_values import read_values, transfer_syntax_of
 
 _LITTLE_ENDIAN = frozenset({uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian})
 _BITS_ALLOCATED = (8, 16)
@@ -88,9 +88,7 @@ class NativeFrames:
 
 def native_frames(dataset: Dataset) -> NativeFrames | None:
     """Return where the frames lie, or None for what needs a decoder or a closer look."""
-    meta = getattr(dataset, "file_meta", None)
-    syntax = None if meta is None else read_value(meta, "TransferSyntaxUID")
-    if syntax not in _LITTLE_ENDIAN:
+    if transfer_syntax_of(dataset) not in _LITTLE_ENDIAN:
         return None
     layout, found = _read_layout(dataset), _source(dataset)
     if layout is None or found is None:

@@ -20,7 +20,7 @@ from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import Decoder, DecodeRunner
 
 from node.errors import PixelsRefused
-from node.plain_values import UNREADABLE, read_value
+from node.plain_values import UNREADABLE, read_value, transfer_syntax_of
 
 _PLUGINS = {
     uid.RLELossless: "decode_rle",
@@ -40,10 +40,8 @@ _END_OF_IMAGE = b"\xff\xd9"  # no two bytes of a JPEG-LS scan are these
 
 def is_unlocked(dataset: Dataset) -> bool:
     """Tell whether other threads can run while a frame of this data set is decoded."""
-    meta = getattr(dataset, "file_meta", None)
     try:
-        syntax = None if meta is None else read_value(meta, "TransferSyntaxUID")
-        return syntax in _PLUGINS and bool(read_value(dataset, "SamplesPerPixel") == 1)
+        return transfer_syntax_of(dataset) in _PLUGINS and bool(read_value(dataset, "SamplesPerPixel") == 1)
     except UNREADABLE:
         return False
 

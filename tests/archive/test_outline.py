@@ -174,6 +174,39 @@ def test_only_who_admits_leaves_long_values_out(is_admitting: bool) -> None:
     assert (0x00420011 in head) is not is_admitting
 
 
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_the_beginning_of_a_familiar_instance_is_enough(syntax: str) -> None:
+    encoded, size = bytes(40) + series(syntax)[4], 40 + len(series(syntax)[4])
+    found = taught(syntax).recognise(encoded[:-4], syntax, 40, size)  # all but the last of its pixels
+    assert found is not None
+    assert alike(found, read_afresh(encoded, syntax, 40))
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_a_beginning_is_not_enough_for_what_may_be_otherwise(syntax: str) -> None:
+    encoded, size = series(syntax)[4], len(series(syntax)[4])
+    assert OutlineReader(is_admitting=False).recognise(encoded, syntax, 0, size) is None
+    assert taught(syntax).recognise(encoded, uid.JPEG2000Lossless, 0, size) is None
+    for other_size in (size - 1, size + 1):
+        assert taught(syntax).recognise(encoded, syntax, 0, other_size) is None
+    for length in range(size - 8):
+        found = taught(syntax).recognise(encoded[:length], syntax, 0, size)
+        assert found is None or length >= size - 12  # implicit VR has shorter heads of elements
+    another = encode(one_of_a_series(7, BitsAllocated=8), syntax)
+    assert taught(syntax).recognise(another, syntax, 0, len(another)) is None
+
+
+def test_compressed_pixels_are_looked_at_to_their_end() -> None:
+    reader = OutlineReader(is_admitting=False)
+    for number in range(1, 5):
+        dataset = one_of_a_series(number, PixelData=b"\xfe\xff\0\xe0\0\0\0\0")
+        dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+        encoded = encode(dataset)
+        assert reader.recognise(encoded, EXPLICIT, 0, len(encoded)) is None
+        reader.read(encoded, EXPLICIT, 0)
+    assert not reader.read(encoded, EXPLICIT, 0).opened
+
+
 def test_two_series_by_turns_are_read_alike() -> None:
     reader = taught(EXPLICIT)
     for number in range(1, 7):
@@ -248,6 +281,9 @@ def compared(seeds: Iterator[int]) -> Iterator[int]:
     def take(made: tuple[str, bytes]) -> int:
         syntax, encoded = made
         found, expected = outcome(taught(syntax), encoded, syntax), outcome(taught(syntax, 0), encoded, syntax)
+        for short in (0, 4, 8, 16):
+            known = taught(syntax).recognise(encoded[: len(encoded) - short], syntax, 0, len(encoded))
+            assert known is None or (isinstance(expected, Outline) and alike(known, expected))
         if isinstance(expected, str) or isinstance(found, str):
             assert found == expected
             return 0

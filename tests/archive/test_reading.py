@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import struct
+from copy import copy, deepcopy
 from io import BytesIO
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from node.archive.durability import Unflushed
 from node.archive.outline import OutlineReader
 from node.archive.reading import read_dataset
 from node.errors import ArchiveError, MalformedInstance
+from node.plain_values import transfer_syntax_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -99,6 +102,20 @@ def test_pixels_stay_in_the_file_until_they_are_asked_for(archive: Archive) -> N
     assert dataset.get_item("PixelData", keep_deferred=True).value is None
     assert dataset.PixelData == PIXELS
     assert "PixelData" not in read_dataset(str(path), OutlineReader(is_admitting=False), pixels=False)
+
+
+def test_a_kept_data_set_is_a_data_set_of_pydicom_in_every_copy(archive: Archive) -> None:
+    kept = archive.keep(*tiny_instance())
+    for copied in (copy, deepcopy, lambda dataset: pickle.loads(pickle.dumps(dataset))):
+        found = copied(archive.read(kept.path))
+        assert transfer_syntax_of(found) == found.file_meta.TransferSyntaxUID == uid.ExplicitVRLittleEndian
+        assert found.file_meta.MediaStorageSOPInstanceUID == "1.2.3.4"
+        assert found.PixelData == PIXELS
+        found.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian
+        assert transfer_syntax_of(found) == uid.ImplicitVRLittleEndian
+        found.file_meta = FileMetaDataset()
+        assert transfer_syntax_of(found) is None
+    assert transfer_syntax_of(Dataset()) is None
 
 
 def test_a_torn_file_is_refused(archive: Archive) -> None:
