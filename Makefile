@@ -27,7 +27,7 @@ demo: install                   ## Send made-up chest X-rays through the whole n
 	.venv/bin/radnode demo
 
 test: install                   ## Run the tests; those that need real images are skipped where there are none
-	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile
+	.venv/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 COVERING := tests/test_states.py $(addprefix tests/archive/,test_durability.py test_header.py test_identity.py test_journal.py test_keep.py \
 	test_outline.py test_part.py test_removal.py test_walk.py) \
