@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from io import BytesIO
 
 import numpy as np
 
@@ -15,14 +16,15 @@ def pack_bits(masks: Iterable[Mask]) -> bytes:
     A frame does not begin on a byte boundary unless rows x columns is a multiple of 8. The result is
     padded to an even length (PS3.5 8.2).
     """
-    packed = bytearray()
+    packed = BytesIO()
     begun = np.empty(0, dtype=bool)
     for mask in masks:
         pixels = mask.reshape(-1)
         if begun.size:
             pixels = np.concatenate((begun, pixels))
         whole = len(pixels) // 8 * 8
-        packed += np.packbits(pixels[:whole], bitorder="little").tobytes()
+        packed.write(np.packbits(pixels[:whole], bitorder="little").data)
         begun = pixels[whole:]
-    packed += np.packbits(begun, bitorder="little").tobytes()
-    return bytes(packed) + b"\0" * (len(packed) % 2)
+    packed.write(np.packbits(begun, bitorder="little").data)
+    packed.write(b"\0" * (packed.tell() % 2))
+    return packed.getvalue()

@@ -104,7 +104,9 @@ def encoding_source(source: Dataset) -> Dataset:
     highdicom demands attributes that real instances lack and refuses values that they have. Identity
     is therefore left empty here, and `state_origin` copies it into the finished object.
     """
-    reference = named(source)
+    reference = Dataset()
+    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        setattr(reference, keyword, read_text(source, keyword))
     reference.Rows, reference.Columns = source.Rows, source.Columns
     reference.Modality = source.get("Modality") or "OT"
     for keyword in IDENTITY_KEYWORDS:
@@ -112,14 +114,6 @@ def encoding_source(source: Dataset) -> Dataset:
             setattr(reference, keyword, None)
     copy_valid(source, reference, (*EQUIPMENT_KEYWORDS, *LOSSY_KEYWORDS))
     _state_lossy_transfer_syntax(source, reference)
-    return reference
-
-
-def named(instance: Dataset) -> Dataset:
-    """Return what highdicom needs to know of an instance that a report mentions: its UIDs."""
-    reference = Dataset()
-    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        setattr(reference, keyword, read_text(instance, keyword))
     return reference
 
 

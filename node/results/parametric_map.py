@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import highdicom as hd
 import numpy as np
 from pydicom.dataset import Dataset
@@ -47,7 +49,8 @@ def encode_parametric_map(request: ResultRequest, number: int) -> hd.pm.Parametr
     made.SharedFunctionalGroupsSequence[0].update(place_groups(slices[0], request.grid.spacing_mm[0]))
     del made.PerFrameFunctionalGroupsSequence
     made.NumberOfFrames, made.Rows, made.Columns = value_map.values.shape
-    made.FloatPixelData = np.ascontiguousarray(value_map.values, dtype="<f4").tobytes()
+    stored = np.ascontiguousarray(value_map.values, dtype="<f4").tobytes()
+    made.FloatPixelData = BytesIO(stored)  # plain bytes pydicom copies once more to write them
     made.pop("SourceImageSequence", None)
     copy_valid(request.source, made, ("PositionReferenceIndicator",))
     state_body_part(made, request.source)

@@ -10,6 +10,7 @@ from node.errors import FindingRefused, HeaderRefused
 from node.imaging.geometry import Plane, check_alike
 from node.imaging.slices import Slice, slices_of
 from node.imaging.volume import Grid, Millimetres
+from node.plain_values import read_text
 from node.results.request import ResultRequest
 
 
@@ -21,7 +22,7 @@ def source_slices(request: ResultRequest) -> tuple[Slice, ...]:
     anything but position, and FindingRefused when they do not lie on the request's grid.
     """
     used = {source.sop_instance_uid for source in request.slice_sources}
-    parts = slices_of([source for source in request.sources if source.SOPInstanceUID in used])
+    parts = slices_of([source for source in request.sources if read_text(source, "SOPInstanceUID") in used])
     known = {part.source: part for part in parts}
     for source in request.slice_sources:
         if source not in known:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import highdicom as hd
 from pydicom.dataset import Dataset
@@ -10,7 +10,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from node.results.coding_schemes import name_private_schemes
-from node.results.header import MANUFACTURER, creation_arguments, encoding_source, fit, named, state_origin
+from node.results.header import MANUFACTURER, creation_arguments, encoding_source, fit, state_origin
 from node.results.predecessors import predecessors_of
 from node.results.references import state_evidence
 from node.results.request import ResultKind, ResultRequest
@@ -57,12 +57,14 @@ def finish_report(request: ResultRequest, kind: ResultKind, root: Dataset, evide
     A text report is an Enhanced SR (PS3.3 A.35.2), the others Comprehensive 3D SRs (A.35.13).
     `evidence` are the instances that the report refers to or was made from. Reports that it replaces
     are named as its predecessors (PS3.3 C.17.2).
+
+    highdicom makes the document around an empty container: content it would copy and search for references, which
+    takes longer than making it, and `state_evidence` lists them anyway. Tests compare with what it makes of all.
     """
     document = hd.sr.EnhancedSR if kind is ResultKind.TEXT_REPORT else hd.sr.Comprehensive3DSR
-    first, *others = evidence
-    mentioned = frozenset(_mentioned(root))
+    content, root.ContentSequence = root.ContentSequence, hd.sr.ContentSequence()
     report = document(
-        evidence=[encoding_source(first), *(named(other) for other in others if other.SOPInstanceUID in mentioned)],
+        evidence=[encoding_source(evidence[0])],
         content=root,
         is_complete=True,
         is_final=False,
@@ -70,15 +72,8 @@ def finish_report(request: ResultRequest, kind: ResultKind, root: Dataset, evide
         previous_versions=predecessors_of(request, kind) or None,
         **creation_arguments(request, kind),
     )
+    report.ContentSequence = content
     name_private_schemes(report)
     state_origin(report, request)
     state_evidence(report, evidence)
     return report
-
-
-def _mentioned(item: Dataset) -> Iterator[str]:
-    """Give the UIDs of the instances that a content item and those below it refer to, which highdicom must be shown."""
-    for reference in item.get("ReferencedSOPSequence") or ():
-        yield str(reference.ReferencedSOPInstanceUID)
-    for inner in item.get("ContentSequence") or ():
-        yield from _mentioned(inner)

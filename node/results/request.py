@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from node.errors import FindingRefused, HeaderRefused
 from node.imaging.volume import Grid, SliceSource
-from node.plain_values import read_value
+from node.plain_values import read_text, read_value
 from node.vocabulary import Conclusion, EarlierReport, Finding, ModelIdentity, Pixels, QuantityMap, Refinement
 
 REQUIRED_OF_SOURCE = (
@@ -105,7 +105,7 @@ class ResultRequest:
         rank = {source.sop_instance_uid: number for number, source in enumerate(self.slice_sources)}
 
         def place(source: Dataset) -> tuple[int, str]:
-            uid = str(source.get("SOPInstanceUID"))
+            uid = read_text(source, "SOPInstanceUID")
             return rank.get(uid, len(self.slice_sources)), uid
 
         return tuple(sorted(self.sources, key=place))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 import highdicom as hd
 import numpy as np
@@ -83,7 +84,7 @@ def _state_pixels(segmentation: Dataset, request: ResultRequest, frames: Sequenc
     segmentation.NumberOfFrames = len(frames)
     segmentation.SegmentsOverlap = "YES" if _do_overlap(masks, frames) else "NO"
     packed = pack_bits(masks[frame.segment - 1][frame.number] for frame in frames)
-    segmentation.add_new("PixelData", "OB", packed)
+    segmentation.add_new("PixelData", "OB", BytesIO(packed))  # plain bytes pydicom copies once more to write them
 
 
 def _do_overlap(masks: Sequence[Mask], frames: Sequence[_Frame]) -> bool:
