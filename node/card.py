@@ -15,6 +15,7 @@ from node.errors import ModelCardError, SettingsError
 from node.selector import InputSelector
 
 Task = Literal["segmentation", "classification", "regression", "detection", "map", "super_resolution", "gate"]
+DECIDING = ("segmentation", "classification")
 Measure = Literal["area", "volume", "mean_hu", "laa_950", "fraction", "diameter", "score"]
 
 
@@ -72,6 +73,12 @@ class LimitsPart(_Part):
     """What a job of this model may take, where that differs from node.toml."""
 
     deadline_seconds: Annotated[float, Field(gt=0)] | None = None
+
+
+class ReducedPart(_Part):
+    """Allows 16-bit arithmetic to a site that wants it, where it changes no larger share of the decisions than this."""
+
+    changed: Annotated[float, Field(gt=0, lt=1)]
 
 
 class SegmentOutput(_Part):
@@ -189,7 +196,15 @@ class ModelCard(_Part):
     input: Annotated[Mapping[str, InputSelector], AfterValidator(_check_inputs)]
     output: Mapping[str, AnyOutput] = {}
     limits: LimitsPart = LimitsPart()
+    reduced: ReducedPart | None = None
     scores: Mapping[str, Any]
+
+    @model_validator(mode="after")
+    def _check_reduced(self) -> ModelCard:
+        """Refuse 16 bits to a network that decides nothing, for nobody could tell what they change."""
+        if self.reduced and self.task not in DECIDING:
+            raise ValueError(f"[reduced] needs a task out of {', '.join(DECIDING)}; found {self.task}")
+        return self
 
 
 def code_of(written: str | CodePart) -> Code:

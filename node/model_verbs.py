@@ -76,7 +76,7 @@ def build_models(names: tuple[str, ...], is_all: bool, config: Path, as_json: bo
     outcomes = collect("Converting", build_all(serving.root, chosen), len(chosen))
     with changing(serving.root):
         remove_others(serving.root, catalog.models.values())
-    print_rows("Networks", outcomes, ("model", "difference", "tolerance", "fault"), as_json)
+    print_rows("Networks", outcomes, ("model", "difference", "tolerance", "reduced", "fault"), as_json)
     if any(outcome.fault for outcome in outcomes):
         raise click.exceptions.Exit(1)
 

@@ -124,6 +124,7 @@ class WorkersSection(Section):
     count: Annotated[int, Field(ge=0)] = 0
     spare: bool = True
     engine: Literal["auto", "keras"] = "auto"
+    precision: Literal["exact", "reduced"] = "exact"
     artefacts: str = ""
     threads: Annotated[int, Field(ge=0)] = 0
     memory_mb: Annotated[int, Field(ge=0)] = 0

@@ -45,6 +45,7 @@ def test_the_bundled_models_are_found() -> None:
         ('view_position = ["PA"', 'kernel = "("\nview_position = ["PA"', r"image\.kernel: found '\('; not a"),
         ('title = "', 'titel = "', r"model\.toml:5: titel: found .*did you mean title\?"),
         (f'name = "{NAME}"', 'name = "chest_dx_other"', r"found 'chest_dx_other'; expected the folder's"),
+        ("[weights]", "[reduced]\nchanged = 0.0\n[weights]", r"reduced\.changed: found 0\.0"),
         ("[weights]", "[weights", r"not valid TOML"),
     ],
 )
@@ -53,6 +54,13 @@ def test_a_wrong_card_is_reported_with_key_found_and_expected(
 ) -> None:
     with pytest.raises(ModelCardError, match=message):
         read_card(spoil(folder, old, new))
+
+
+def test_a_network_that_decides_nothing_may_not_ask_for_16_bits(tmp_path: Path) -> None:
+    folder = copy_model("brain_mr_superres", tmp_path / "models" / "brain_mr_superres")
+    card = spoil(folder, "[weights]", "[reduced]\nchanged = 0.01\n[weights]")
+    with pytest.raises(ModelCardError, match=r"\[reduced\] needs a task out of segmentation, cl.*; found super"):
+        read_card(card)
 
 
 def test_of_models_only_those_that_are_trusted_are_there(folder: Path) -> None:

@@ -21,6 +21,7 @@ from node.bench.programs import environment
 from node.catalog import Catalog, bundled_models
 
 WAYS = {OURS: "node.bench.infer_ways:with_radnode", "keras predict()": "node.bench.infer_ways:with_keras"}
+REDUCED = {f"{OURS}, precision = reduced": "node.bench.infer_ways:with_reduced"}
 SCRIPT = "script with keras predict() and highdicom, SEG alone"
 CALLS = 20
 _MODULE = [sys.executable, "-m", "node.bench.infer_ways"]
@@ -43,8 +44,9 @@ def infer_tasks(plan: Plan) -> Iterator[Task]:
     if plan.is_quick:
         return
     volume = _prepare(VOLUME_RANK, plan)
+    ways = WAYS | REDUCED if _can_reduce() else WAYS
     with ExitStack() as stack:
-        volumes = performers(WAYS, volume, plan.folder / "volumes", stack)
+        volumes = performers(ways, volume, plan.folder / "volumes", stack)
         yield _task("windows of a volume one by one", 1, calls // 4, volumes)
     yield _first_answers(volume)
 
@@ -82,6 +84,12 @@ def _prepare(rank: int, plan: Plan) -> tuple[str, ...]:
     return (artefacts, *map(str, json.loads(answer.stdout)))
 
 
+def _can_reduce() -> bool:
+    """Tell whether CPUs compute in 16 bits; asked in a process, as this must not have OpenVINO in memory either."""
+    answer = subprocess.run([*_MODULE, "reduces"], env=environment(), stdout=subprocess.PIPE, check=True)
+    return bool(json.loads(answer.stdout))
+
+
 def tensorflow_version() -> str:
     """Return the version of TensorFlow, under whichever name it is installed, "" without it."""
     names = packages_distributions().get("tensorflow", [])
@@ -90,10 +98,10 @@ def tensorflow_version() -> str:
 
 INFER = Benchmark(
     "infer",
-    "The first bundled models that segment pictures and volumes, on noise, in fp32 on the CPUs. What starts has the "
-    "machine to itself: no other process here has its libraries in memory. A worker starts as a node starts it, finds "
-    "a radiograph in the queue, asks the model's gate too, and is done when all results are on disk and the job's row "
-    "says so.",
+    "The first bundled models that segment pictures and volumes, on noise, on the CPUs: in 32 bits, and in 16 where "
+    "the model's card and the CPUs allow it. What starts has the machine to itself: no other process here has its "
+    "libraries in memory. A worker starts as a node starts it, finds a radiograph in the queue, asks the model's gate "
+    "too, and is done when all results are on disk and the job's row says so.",
     lambda _: {
         OURS: version("radnode"),
         "openvino": version("openvino"),

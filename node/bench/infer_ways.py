@@ -15,8 +15,8 @@ from node.catalog import Catalog, Model, bundled_models
 from node.errors import BenchFailed
 from node.inference.artefact import read_artefact
 from node.inference.loading import load_part
-from node.inference.openvino_network import OpenVinoNetwork
-from node.inference.serving import with_gates
+from node.inference.openvino_network import OpenVinoNetwork, can_reduce
+from node.inference.serving import Serving, load_network, with_gates
 from node.vocabulary import Pixels
 
 Predict = Callable[[Pixels], Pixels]
@@ -27,6 +27,12 @@ PICTURE_RANK, VOLUME_RANK = 4, 5  # with the axes of the batch and the channels
 def with_radnode(artefacts: str, name: str, *sides: str) -> Performance:
     """Run the network as a worker does, loaded before, and having answered once."""
     return _performance(_served(artefacts, name), name, _shape(sides))
+
+
+def with_reduced(artefacts: str, name: str, *sides: str) -> Performance:
+    """Run it as a worker does where the site wants 16 bits."""
+    serving = Serving(Path(artefacts), is_reduced=True)
+    return _performance(load_network(_model(name), serving).predict, name, _shape(sides))
 
 
 def with_keras(_artefacts: str, name: str, *sides: str) -> Performance:
@@ -53,9 +59,14 @@ def start(artefacts: str, name: str) -> None:
     OpenVinoNetwork(read_artefact(Path(artefacts), _model(name))).warm_up()
 
 
+def reduces() -> None:
+    """Print whether the CPUs of this machine compute in 16 bits, as JSON."""
+    print(json.dumps(can_reduce()))
+
+
 def main(word: str, *rest: str) -> None:
-    """Prepare, or start."""
-    ways: dict[str, Callable[..., None]] = {"prepare": prepare, "start": start}
+    """Prepare, start, or tell what this machine can do."""
+    ways: dict[str, Callable[..., None]] = {"prepare": prepare, "start": start, "reduces": reduces}
     ways[word](*rest)
 
 

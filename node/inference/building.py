@@ -15,7 +15,7 @@ from pathlib import Path
 
 from node.catalog import Model, site_catalog
 from node.errors import RadnodeError
-from node.inference.artefact import changing, is_to_build
+from node.inference.artefact import changing, in_words, is_to_build
 from node.inference.conversion import build_artefact
 from node.inference.serving import missing, models_of_rules, serving_of
 from node.logs import configure_logs, log_failure
@@ -28,12 +28,16 @@ _STANDARD_INPUT = 0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one model: the difference that was measured, or the fault for which Keras goes on serving it."""
+    """What came of one model: the differences that were measured, or the fault for which Keras goes on serving it.
+
+    `reduced` says what 16-bit arithmetic makes of it, "" where it was not tried.
+    """
 
     model: str
     difference: float | None
     tolerance: float
     fault: str
+    reduced: str = ""
 
 
 def build_all(root: Path, models: Iterable[Model]) -> Iterator[Outcome]:
@@ -58,7 +62,7 @@ def _build(root: Path, model: Model) -> Outcome:
     except RadnodeError as error:
         return Outcome(name, None, 0.0, str(error))
     measured = None if record.difference is None else float(f"{record.difference:.2g}")
-    return Outcome(name, measured, record.tolerance, record.fault)
+    return Outcome(name, measured, record.tolerance, record.fault, in_words(record))
 
 
 def main(config: str) -> None:
@@ -81,7 +85,8 @@ def _log(outcome: Outcome) -> None:
         logger.warning("network not converted", extra={"fields": fields})
     else:
         measured = {"model": outcome.model, "difference": outcome.difference}
-        logger.info("network converted", extra={"fields": measured})
+        reduced = {"reduced": outcome.reduced} if outcome.reduced else {}
+        logger.info("network converted", extra={"fields": measured | reduced})
 
 
 def _end_with_node() -> None:

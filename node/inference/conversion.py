@@ -24,10 +24,12 @@ from node.inference.artefact import (
 )
 from node.inference.examples import examples
 from node.inference.network import Network
-from node.inference.openvino_network import OpenVinoNetwork, import_openvino
+from node.inference.openvino_network import OpenVinoNetwork, can_reduce, import_openvino
 from node.vocabulary import Pixels
 
 TOLERANCE = 1e-4  # a hundredth of what any threshold or report shows; sound conversions stay below a fifth of it
+
+HALF = 0.5
 
 MOST_CHARACTERS = 300  # of what the converter says; a dump of the graph may follow
 
@@ -43,6 +45,8 @@ def build_artefact(root: Path, model: Model, tolerance: float = TOLERANCE) -> Re
     try:
         artefact = _convert(network, folder, record)
         record = _judge(artefact, network)
+        if not record.fault and model.card.reduced is not None and can_reduce():
+            record = _judge_reduced(replace(artefact, record=record), network, model.card.reduced.changed)
     except (MemoryError, OSError):
         raise  # the next attempt may fare better
     except Exception as error:  # noqa: BLE001 - each step of the converter has errors of its own
@@ -58,6 +62,14 @@ def build_artefact(root: Path, model: Model, tolerance: float = TOLERANCE) -> Re
 def difference(reference: Pixels, found: Pixels) -> float:
     """Return the largest difference of two answers, relative where the reference is above one; NaN if one has it."""
     return float(np.max(np.abs(found - reference) / np.maximum(1.0, np.abs(reference))))
+
+
+def changed(reference: Pixels, found: Pixels) -> float:
+    """Return the share of decisions that differ: the largest of several channels, or whether one is above a half."""
+    if not np.isfinite(found).all():
+        return 1.0
+    first, second = (one.argmax(-1) if one.shape[-1] > 1 else one > HALF for one in (reference, found))
+    return float(np.mean(first != second))
 
 
 def _convert(network: Network, folder: Path, record: Record) -> Artefact:
@@ -101,6 +113,16 @@ def _judge(artefact: Artefact, network: Network) -> Record:
         fault = f"differs from Keras by {largest:.2g}, expected at most {record.tolerance:.2g}"
         return replace(record, difference=largest, fault=fault)
     return replace(record, difference=largest)
+
+
+def _judge_reduced(artefact: Artefact, network: Network, most: float) -> Record:
+    """Compare answers in 16 bits, which change as many decisions as the model's card allows, or serve nobody."""
+    batch = examples(network.shape)
+    share = changed(network.predict(batch), OpenVinoNetwork(artefact, is_reduced=True).predict(batch))
+    if share > most:
+        fault = f"16 bits change {share:.2%} of the decisions, expected at most {most:.2%} as its card says"
+        return replace(artefact.record, reduced_fault=fault)
+    return replace(artefact.record, reduced_changed=share)
 
 
 def _sha256(content: bytes) -> str:

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from node.catalog import Catalog, Model
 from node.errors import ArtefactUnusable
-from node.inference.artefact import is_to_build, read_artefact
-from node.inference.openvino_network import OpenVinoNetwork, import_openvino
+from node.inference.artefact import Record, in_words, is_to_build, read_artefact
+from node.inference.openvino_network import OpenVinoNetwork, can_reduce, import_openvino
 from node.settings import Settings
 from node.vocabulary import Pixels
 
@@ -34,17 +34,23 @@ class ServedNetwork(Protocol):
 
 @dataclass(frozen=True)
 class Serving:
-    """What a site serves networks with: artefacts from `root`, on so many threads, unless `why_keras` has a reason."""
+    """What a site serves networks with: artefacts from `root`, on so many threads, unless `why_keras` has a reason.
+
+    With `is_reduced` they compute in 16 bits, those that may.
+    """
 
     root: Path
     threads: int = 0
     why_keras: str = ""
+    is_reduced: bool = False
 
 
 def serving_of(settings: Settings) -> Serving:
     """Return how a node with these settings serves."""
     workers = settings.workers
-    return Serving(settings.artefacts_folder, workers.threads, _why_keras(workers.engine))
+    return Serving(
+        settings.artefacts_folder, workers.threads, _why_keras(workers.engine), workers.precision == "reduced"
+    )
 
 
 def load_network(model: Model, serving: Serving | None) -> ServedNetwork:
@@ -55,7 +61,8 @@ def load_network(model: Model, serving: Serving | None) -> ServedNetwork:
     if serving is not None and not serving.why_keras:
         try:
             artefact = read_artefact(serving.root, model)
-            network = OpenVinoNetwork(artefact, serving.threads)
+            is_reduced = serving.is_reduced and not _why_exact(model, artefact.record)
+            network = OpenVinoNetwork(artefact, serving.threads, is_reduced=is_reduced)
         except (ArtefactUnusable, RuntimeError) as error:  # OpenVINO's own errors are RuntimeErrors
             fields = {"model": model.card.name, "reason": str(error)}
             logger.warning("Keras serves instead of OpenVINO", extra={"fields": fields})
@@ -79,10 +86,25 @@ def how_served(model: Model, serving: Serving) -> str:
     if serving.why_keras:
         return f"Keras: {serving.why_keras}"
     try:
-        difference = read_artefact(serving.root, model).record.difference
+        record = read_artefact(serving.root, model).record
     except ArtefactUnusable as unusable:
         return f"Keras: {str(unusable).removeprefix(f'{model.card.name}: ')}"
-    return f"OpenVINO, at most {difference:.2g} from Keras"
+    exact = f"OpenVINO, at most {record.difference:.2g} from Keras"
+    if not serving.is_reduced:
+        return exact
+    why = _why_exact(model, record)
+    return f"{exact}; in 32 bits: {why}" if why else f"OpenVINO; {in_words(record)}"
+
+
+def _why_exact(model: Model, record: Record) -> str:
+    """Return why a network must not compute in 16 bits on this machine; "" where it may."""
+    if model.card.reduced is None:
+        return "its card allows no other"
+    if not can_reduce():
+        return "this machine's CPUs have no 16-bit arithmetic"
+    if record.reduced_changed is None:
+        return record.reduced_fault or "not compared in 16 bits yet; `radnode models build` does so"
+    return ""
 
 
 def models_of_rules(settings: Settings, catalog: Catalog) -> list[Model]:

@@ -22,11 +22,11 @@ from node.cli import main
 from node.errors import ArtefactUnusable, ConversionFailed, StudyRefused
 from node.inference.artefact import GRAPH, RECORD, WEIGHTS, Origin, is_to_build, read_artefact, read_record
 from node.inference.building import build_all, build_missing
-from node.inference.conversion import TOLERANCE, difference
+from node.inference.conversion import TOLERANCE, changed, difference
 from node.inference.examples import examples
 from node.inference.loading import load_part
 from node.inference.network import Network
-from node.inference.openvino_network import OpenVinoNetwork
+from node.inference.openvino_network import OpenVinoNetwork, can_reduce
 from node.inference.serving import Serving, how_served, load_network
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras 3 with NumPy 2
@@ -109,6 +109,82 @@ def test_a_network_computes_in_32_bits_on_the_threads_it_is_given(root: Path, mo
     compiled = network._request.get_compiled_model()
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
     assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
+
+
+def allow_reduced(folder: Path, changed: float) -> Model:
+    """Return a site's own model whose card allows 16 bits, and whose weights 16 bits cannot hold."""
+    model = site_model(folder, "keras.ops.tanh(scale(picture) * 1.2345)")
+    card = model.folder / "model.toml"
+    card.write_text(card.read_text().replace("[scores]", f"[reduced]\nchanged = {changed}\n\n[scores]"))
+    return Catalog([folder])[NAME]
+
+
+def precision_of(network: object) -> str:
+    assert isinstance(network, OpenVinoNetwork)
+    return network._request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT").to_string()
+
+
+def test_a_network_computes_in_16_bits_where_site_card_and_cpu_allow_it_and_it_passed(tmp_path: Path) -> None:
+    model, root = allow_reduced(tmp_path / "models", 0.1), tmp_path / "networks"
+    (outcome,) = build_all(root, [model])
+    exact, asked = Serving(root), Serving(root, is_reduced=True)
+    assert how_served(model, exact) == f"OpenVINO, at most {outcome.difference:.2g} from Keras"
+    assert precision_of(load_network(model, exact)) == "f32"
+    if not can_reduce():
+        assert precision_of(load_network(model, asked)) == "f32"
+        assert how_served(model, asked).endswith("in 32 bits: this machine's CPUs have no 16-bit arithmetic")
+        return
+    share = read_record(root, model).reduced_changed
+    assert 0 < share < 0.1
+    assert outcome.reduced == f"16 bits change {share:.2%} of the decisions"
+    assert precision_of(load_network(model, asked)) == "bf16"
+    assert how_served(model, asked) == f"OpenVINO; {outcome.reduced}"
+
+
+def test_a_network_that_decides_too_much_otherwise_in_16_bits_serves_in_32(tmp_path: Path) -> None:
+    model, root = allow_reduced(tmp_path / "models", 1e-6), tmp_path / "networks"
+    (outcome,) = build_all(root, [model])
+    asked = Serving(root, is_reduced=True)
+    assert outcome.fault == ""
+    assert precision_of(load_network(model, asked)) == "f32"
+    if can_reduce():
+        assert outcome.reduced.endswith(" of the decisions, expected at most 0.00% as its card says")
+        assert how_served(model, asked).endswith(f"in 32 bits: {outcome.reduced}")
+
+
+def test_a_network_whose_card_does_not_allow_16_bits_serves_in_32(root: Path, model: Model) -> None:
+    asked = Serving(root, is_reduced=True)
+    assert precision_of(load_network(model, asked)) == "f32"
+    assert how_served(model, asked).endswith("; in 32 bits: its card allows no other")
+
+
+def test_a_network_that_was_not_compared_in_16_bits_serves_in_32(tmp_path: Path) -> None:
+    other, root, asked = allow_reduced(tmp_path / "models", 0.1), tmp_path, Serving(tmp_path, is_reduced=True)
+    list(build_all(root, [other]))
+    path = folder_of(root, other) / RECORD
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"reduced_changed": None}))
+    assert precision_of(load_network(other, asked)) == "f32"
+    if can_reduce():
+        assert "not compared in 16 bits yet; `radnode models build` does so" in how_served(other, asked)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, model in BUNDLED.models.items() if model.card.reduced))
+def test_every_bundled_model_that_allows_16_bits_answers_in_them_as_its_card_says(artefacts: Path, name: str) -> None:
+    model = BUNDLED[name]
+    list(build_missing(artefacts, [model]))
+    served, batch = load_network(model, Serving(artefacts, is_reduced=True)), prepared(model)
+    assert precision_of(served) == ("bf16" if can_reduce() else "f32")
+    assert changed(Network(model).predict(batch), served.predict(batch)) <= model.card.reduced.changed
+
+
+def test_decisions_are_the_largest_of_channels_or_whether_one_is_above_a_half() -> None:
+    channels = np.array([[[0.2, 0.8], [0.6, 0.4]]], np.float32)
+    assert changed(channels, channels[..., ::-1]) == 1.0
+    assert changed(channels, channels + np.array([[[0.0, 0.1], [0.0, 0.3]]], np.float32)) == 0.5
+    assert changed(channels, np.full_like(channels, np.nan)) == 1.0
+    one = np.array([[[0.4], [0.6], [0.7], [0.9]]], np.float32)
+    assert changed(one, one + 0.05) == 0.0
+    assert changed(one, one - 0.15) == 0.25
 
 
 @pytest.mark.parametrize("file", [GRAPH, WEIGHTS])
@@ -231,6 +307,15 @@ def test_the_verb_builds_says_so_and_removes_what_was_built_of_other_versions(si
     assert served["chest_dx_lungs"].startswith("Keras: not converted yet")
     modes = {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in [site / "networks", *(site / "networks").rglob("*")]}
     assert modes == {0}
+
+
+def test_the_verb_says_what_computes_in_16_bits_where_the_site_wants_it(site: Path) -> None:
+    site_model(site / "models")
+    settings = site / "node.toml"
+    settings.write_text(settings.read_text() + 'precision = "reduced"\n')
+    assert radnode(site, "build", NAME).exit_code == 0
+    served = {row["name"]: row["served_by"] for row in json.loads(radnode(site, "list").stdout)}
+    assert served[NAME].endswith("in 32 bits: its card allows no other")
 
 
 def folders(root: Path) -> list[str]:
