@@ -9,12 +9,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-
-from alembic.script import ScriptDirectory
+from typing import TYPE_CHECKING
 
 from node.database.failures import damage_of, name_failure
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,18 @@ def current_revision(path: Path) -> str:
 
 def newest_revision() -> str:
     """Return the migration that this version of radnode works with."""
-    return ScriptDirectory(str(_MIGRATIONS)).get_current_head() or ""
+    return _migrations().get_current_head() or ""
 
 
 def known_revisions() -> frozenset[str]:
     """Return every migration that this version of radnode can start from."""
-    return frozenset(step.revision for step in ScriptDirectory(str(_MIGRATIONS)).walk_revisions())
+    return frozenset(step.revision for step in _migrations().walk_revisions())
+
+
+def _migrations() -> ScriptDirectory:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - few verbs ask, and need not all wait for this
+
+    return ScriptDirectory(str(Path(__file__).parent / "migrations"))
 
 
 def count_rows(path: Path) -> dict[str, int]:

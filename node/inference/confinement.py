@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 
+from node.imports import without_collection
 from node.inference import landlock, seccomp
 
 # What the interpreter, the C library and drivers of GPUs read of the system; nothing here is secret.
@@ -108,7 +109,9 @@ def _main(terms: Terms, module: str, arguments: list[str]) -> None:
     if terms.is_confined:
         confine(terms)
     # Not before: what these import starts threads, which would go on unconfined.
-    import_module(f"node.inference.{module}").main(*arguments)
+    with without_collection():
+        main = import_module(f"node.inference.{module}").main
+    main(*arguments)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from node.catalog import Catalog, Model
 from node.errors import ArtefactUnusable
+from node.imports import without_collection
 from node.inference.artefact import Record, in_words, is_to_build, read_artefact
 from node.inference.openvino_network import OpenVinoNetwork, can_reduce, import_openvino
 from node.settings import Settings
@@ -68,17 +69,19 @@ def load_network(model: Model, serving: Serving | None) -> ServedNetwork:
             logger.warning("Keras serves instead of OpenVINO", extra={"fields": fields})
         else:
             return network
-    from node.inference.network import Network  # noqa: PLC0415 - seconds and memory that OpenVINO does without
+    with without_collection():
+        from node.inference.network import Network  # noqa: PLC0415 - seconds and memory that OpenVINO does without
 
     return Network(model)
 
 
 def import_library(serving: Serving) -> None:
     """Import what runs the networks here, before there is one to load."""
-    if serving.why_keras:
-        import node.inference.network  # noqa: F401, PLC0415 - seconds and memory that OpenVINO does without
-    else:
-        import_openvino()
+    with without_collection():
+        if serving.why_keras:
+            import node.inference.network  # noqa: F401, PLC0415 - seconds and memory that OpenVINO does without
+        else:
+            import_openvino()
 
 
 def how_served(model: Model, serving: Serving) -> str:
