@@ -20,6 +20,7 @@ from node.delivery.folder import find_instances
 from node.delivery.outbox import resend
 from node.display import collect, print_rows, print_study, show_answers, show_rehearsal
 from node.errors import RadnodeError, SettingsError
+from node.imports import without_collection
 from node.logs import LOG_FORMAT_VARIABLE, LogFormat, configure_logs
 from node.model_verbs import models
 from node.settings import Settings, load_settings
@@ -92,7 +93,8 @@ def init(folder: Path) -> None:
 )
 def serve(config: Path, log_format: str) -> None:
     """Receive, analyse and send back until SIGTERM or Ctrl-C; what is open may finish then."""
-    from node.service import Node, forbid_decoding
+    with without_collection():
+        from node.service import Node, forbid_decoding
 
     os.environ[LOG_FORMAT_VARIABLE] = log_format  # the workers inherit it
     os.umask(0o077)  # and this: what is written is for our user alone

@@ -9,12 +9,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from node.database.failures import damage_of, name_failure
-
-if TYPE_CHECKING:
-    from alembic.script import ScriptDirectory
 
 
 @dataclass(frozen=True)
@@ -84,22 +80,6 @@ def current_revision(path: Path) -> str:
             return ""
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return str(row[0]) if row else ""
-
-
-def newest_revision() -> str:
-    """Return the migration that this version of radnode works with."""
-    return _migrations().get_current_head() or ""
-
-
-def known_revisions() -> frozenset[str]:
-    """Return every migration that this version of radnode can start from."""
-    return frozenset(step.revision for step in _migrations().walk_revisions())
-
-
-def _migrations() -> ScriptDirectory:
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - few verbs ask, and need not all wait for this
-
-    return ScriptDirectory(str(Path(__file__).parent / "migrations"))
 
 
 def count_rows(path: Path) -> dict[str, int]:

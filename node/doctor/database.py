@@ -10,11 +10,10 @@ from node.database.inspection import (
     current_revision,
     find_faults,
     journal_mode,
-    known_revisions,
     lost_files,
-    newest_revision,
     require_write_lock,
 )
+from node.database.revisions import known_revisions, newest_revision
 from node.doctor.check import Check, Outcome, fault, fine, warning
 from node.settings import Settings
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from node.database.failures import damage_of
-from node.database.inspection import current_revision, find_faults, kept_files, known_revisions
+from node.database.inspection import current_revision, find_faults, kept_files
+from node.database.revisions import known_revisions
 from node.errors import DatabaseUnusable
 from node.upkeep.copies import DATABASE_NAME, Copied, place_database, place_file, set_aside
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,11 +11,13 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Select, select, text
 from sqlalchemy.dialects import sqlite
 
 from node import database as package
 from node.database import Database, Delivery, Event, Job, JobInput
+from node.database.revisions import MIGRATIONS, known_revisions, newest_revision
 
 ROWS = """
 INSERT INTO associations VALUES (1, 'XRAY', '127.0.0.1', 'RADNODE', '2026-01-01 00:00:00', NULL, '');
@@ -117,3 +121,22 @@ def test_jobs_of_an_earlier_version_go_on(tmp_path: Path) -> None:
         assert (job.attempts, job.interruptions, job.predecessor_id) == (1, 0, None)
         assert session.get_one(JobInput, 1).job is job
     database.close()
+
+
+def test_migrations_are_known_by_the_names_of_their_files_as_alembic_knows_them() -> None:
+    script = ScriptDirectory(str(MIGRATIONS))
+    assert newest_revision() == script.get_current_head()
+    assert known_revisions() == {step.revision for step in script.walk_revisions()}
+
+
+def test_alembic_is_loaded_for_a_migration_alone(tmp_path: Path) -> None:
+    code = "\n".join(
+        (
+            "import sys; from pathlib import Path; from node.database import Database",
+            "database = Database(Path(sys.argv[1])); database.migrate(); database.close()",
+            "print('alembic' in sys.modules)",
+        )
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "node.db")]
+    answers = [subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() for _ in range(2)]
+    assert answers == ["True", "False"]

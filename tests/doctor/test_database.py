@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from rows import gathering, received
 
-from node.database.inspection import contact_of, newest_revision
+from node.database.inspection import contact_of
+from node.database.revisions import newest_revision
 from node.doctor.check import CheckResult, State, carry_out
 from node.doctor.database import check_lock, database_checks
 from node.errors import DatabaseBusy

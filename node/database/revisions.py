@@ -1,0 +1,17 @@
+"""Which migrations this version of radnode has, by the names of their files: Alembic is loaded only to run one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def known_revisions() -> frozenset[str]:
+    """Return every migration that this version of radnode can start from."""
+    return frozenset(file.name.partition("_")[0] for file in MIGRATIONS.glob("versions/[0-9]*_*.py"))
+
+
+def newest_revision() -> str:
+    """Return the migration that this version of radnode works with."""
+    return max(known_revisions())
