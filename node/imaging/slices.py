@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from pydicom import uid
 from pydicom.dataset import Dataset
@@ -53,38 +54,61 @@ class Slice:
         return _read_grey(self.header)
 
 
+class _Kind(NamedTuple):
+    """What all instances of a series should have in common."""
+
+    series_uid: str
+    sop_class_uid: str
+    is_part: bool
+
+
 def slices_of(datasets: Sequence[Dataset]) -> list[Slice]:
     """Return the slices of the instances of one series, in the order given.
 
     Raises PixelsRefused for a class that has no slices, MixedImages when there are several classes or
     series, and SeriesRefused when a part of a concatenation is missing.
     """
-    for keyword in ("SeriesInstanceUID", "SOPClassUID"):
-        values = {read_text(dataset, keyword) for dataset in datasets}
-        if len(values) > 1:
-            raise MixedImages(
-                f"{keyword}: found {len(values)} different ones in {len(datasets)} instances, expected the instances "
-                "of one series and class; choose one series"
-            )
-    _check_concatenation(datasets)
-    return [part for dataset in datasets for part in _slices(dataset)]
+    kinds = [_read_kind(dataset) for dataset in datasets]
+    _check_one("SeriesInstanceUID", [kind.series_uid for kind in kinds])
+    _check_one("SOPClassUID", [kind.sop_class_uid for kind in kinds])
+    _check_concatenation([dataset for dataset, kind in zip(datasets, kinds, strict=True) if kind.is_part])
+    return [
+        part for dataset, kind in zip(datasets, kinds, strict=True) for part in _slices(dataset, kind.sop_class_uid)
+    ]
 
 
-def _slices(dataset: Dataset) -> list[Slice]:
-    sop_class = uid.UID(read_text(dataset, "SOPClassUID"))
+@once_if_alike("SeriesInstanceUID", "SOPClassUID", "ConcatenationUID")
+def _read_kind(dataset: Dataset) -> _Kind:
+    return _Kind(
+        read_text(dataset, "SeriesInstanceUID"),
+        read_text(dataset, "SOPClassUID"),
+        bool(read_text(dataset, "ConcatenationUID")),
+    )
+
+
+def _check_one(keyword: str, values: Sequence[str]) -> None:
+    if len(set(values)) > 1:
+        raise MixedImages(
+            f"{keyword}: found {len(set(values))} different ones in {len(values)} instances, expected the instances "
+            "of one series and class; choose one series"
+        )
+
+
+def _slices(dataset: Dataset, sop_class_uid: str) -> list[Slice]:
     name = read_text(dataset, "SOPInstanceUID")
-    if sop_class in MULTIFRAME_CLASSES:
+    if sop_class_uid in MULTIFRAME_CLASSES:
         headers = frame_headers(dataset)
         return [Slice(dataset, header, index, SliceSource(name, index + 1)) for index, header in enumerate(headers)]
-    if sop_class not in SINGLE_FRAME_CLASSES:
+    if sop_class_uid not in SINGLE_FRAME_CLASSES:
         raise PixelsRefused(
-            f"SOPClassUID: found {sop_class.name or 'none'}, expected slices of CT, MR or PET, single-frame, "
-            "enhanced or legacy converted; route this series to a model made for it"
+            f"SOPClassUID: found {uid.UID(sop_class_uid).name or 'none'}, expected slices of CT, MR or PET, "
+            "single-frame, enhanced or legacy converted; route this series to a model made for it"
         )
     frames = NumberReader(dataset, PixelsRefused).whole("NumberOfFrames")
     if frames not in (None, 1):
         raise PixelsRefused(
-            f"NumberOfFrames: found {frames} in a {sop_class.name}, expected 1; send each slice as an instance"
+            f"NumberOfFrames: found {frames} in a {uid.UID(sop_class_uid).name}, expected 1; send each slice as an "
+            "instance"
         )
     return [Slice(dataset, dataset, 0, SliceSource(name))]
 
@@ -118,15 +142,13 @@ def _read_grey(header: Dataset) -> Rescale:
 
 
 def _check_concatenation(datasets: Sequence[Dataset]) -> None:
-    """Refuse a concatenation (PS3.3 C.7.6.16.2.2.4) of which a part is missing; whole ones are joined."""
+    """Refuse parts of a concatenation (PS3.3 C.7.6.16.2.2.4) of which one is missing; whole ones are joined."""
     parts: dict[str, set[int]] = {}
     totals: dict[str, int] = {}
     for dataset in datasets:
-        whole = read_text(dataset, "ConcatenationUID")
-        if whole:
-            numbers = NumberReader(dataset, SeriesRefused)
-            parts.setdefault(whole, set()).add(numbers.whole("InConcatenationNumber") or 0)
-            totals[whole] = max(totals.get(whole, 0), numbers.whole("InConcatenationTotalNumber") or 0)
+        whole, numbers = read_text(dataset, "ConcatenationUID"), NumberReader(dataset, SeriesRefused)
+        parts.setdefault(whole, set()).add(numbers.whole("InConcatenationNumber") or 0)
+        totals[whole] = max(totals.get(whole, 0), numbers.whole("InConcatenationTotalNumber") or 0)
     for whole, numbers_found in parts.items():
         expected = totals[whole] or max(numbers_found)
         if numbers_found != set(range(1, expected + 1)):

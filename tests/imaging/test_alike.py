@@ -23,12 +23,14 @@ READERS: dict[str, Callable[..., Any]] = {
     "grey": slices._read_grey,
     "depth": decoding.check_depth,
     "layout": native._read_layout,
+    "kind": slices._read_kind,
 }
 # Each says something else than `undecoded` does, or cannot be used.
 OTHERS = {
     "BitsAllocated": b"\x08\0",
     "BitsStored": b"\x0c\0",
     "Columns": b"\x02\0",
+    "ConcatenationUID": b"1.2.3.8\0",
     "FrameOfReferenceUID": b"1.2.3.9\0",
     "FrameType": b"DERIVED ",
     "GantryDetectorTilt": b"9 ",
@@ -44,6 +46,8 @@ OTHERS = {
     "RescaleSlope": b"3 ",
     "RescaleType": b"US",
     "Rows": b"\x03\0",
+    "SOPClassUID": b"1.2.840.10008.5.1.4.1.1.4\0",
+    "SeriesInstanceUID": b"1.2.3.7\0",
     "SamplesPerPixel": b"\x03\0",
 }
 
