@@ -7,6 +7,7 @@ UV_VERSION := 0.13.8
 UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
+export UV_COMPILE_BYTECODE := 1     # once, and not in every process where Python may not write what it compiled
 
 .PHONY: help install demo test coverage lint audit long mutants bench clean
 
