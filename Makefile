@@ -7,7 +7,8 @@ UV_VERSION := 0.13.8
 UV := .uv/bin/uv
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
-export UV_COMPILE_BYTECODE := 1     # once, and not in every process where Python may not write what it compiled
+# Once, and not in every process where Python may not write what it compiled.
+export UV_COMPILE_BYTECODE := 1
 
 .PHONY: help install demo test coverage lint audit long mutants bench clean
 
