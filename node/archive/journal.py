@@ -296,9 +296,10 @@ class Journal:
 
     def _settle_segment(self, segment: _Segment) -> None:
         """Flush the files of a segment, their names and their rows; only then is it empty."""
-        paths = {self._root / entry.path for entry in segment.entries}
+        paths = list({self._root / entry.path for entry in segment.entries})
+        shares = [paths[first::_FLUSHED_AT_ONCE] for first in range(_FLUSHED_AT_ONCE)]
         with ThreadPoolExecutor(_FLUSHED_AT_ONCE) as pool:  # flushes that wait together share their way to the device
-            list(pool.map(_sync_if_there, paths))
+            list(pool.map(_sync_those_there, shares))
         sync_folders(path.parent for path in paths)
         self._sync_rows()
         faults.reach(FaultPoint.JOURNAL_SETTLED)
@@ -331,9 +332,10 @@ def _sync_segments(segments: Sequence[_Segment]) -> None:
     faults.reach(FaultPoint.JOURNAL_FLUSHED)
 
 
-def _sync_if_there(path: Path) -> None:
-    with suppress(FileNotFoundError):  # put aside or thrown away meanwhile
-        sync_content(path)
+def _sync_those_there(paths: Sequence[Path]) -> None:
+    for path in paths:
+        with suppress(FileNotFoundError):  # put aside or thrown away meanwhile
+            sync_content(path)
 
 
 def _allocate(path: Path, size: int) -> None:

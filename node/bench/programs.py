@@ -32,7 +32,7 @@ class Program:
 
     `safe` says what lies on disk for certain when it answers success. `command` writes a configuration to a folder and
     returns the command line to listen on a port. What it receives goes below `KEPT` of that folder; `forgets` says
-    that those files may be removed while it runs, and `echoes` that it answers C-ECHO.
+    that those files may be emptied while it runs, and `echoes` that it answers C-ECHO.
     """
 
     name: str

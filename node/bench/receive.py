@@ -27,7 +27,7 @@ from node.bench.programs import (
     radnode_for_process,
     storescp,
 )
-from node.bench.running import Running, start
+from node.bench.running import Running, empty_files, start
 
 SENDER = "storescu"
 FLOOR = "plain write and fdatasync"
@@ -102,9 +102,9 @@ def _write_plainly(material: Material, threads: int) -> Cost:
     """Write the same bytes to new files and flush each, in so many threads: what strictness must cost."""
     folder = material.folder.with_name("floor")
     folder.mkdir(exist_ok=True)
-    for path in folder.iterdir():
-        path.unlink()
-    contents = [(folder / path.name, path.read_bytes()) for path in material.paths]
+    empty_files(folder)
+    earlier = len(list(folder.iterdir()))
+    contents = [(folder / f"{earlier}-{path.name}", path.read_bytes()) for path in material.paths]
     os.sync()
     wall, cpu = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(threads) as pool:

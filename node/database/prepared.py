@@ -19,7 +19,7 @@ from node.database.transaction import Transaction
 class Prepared:
     """An INSERT, UPDATE or SELECT of rows for SQLite, with parameters by name."""
 
-    def __init__(self, statement: UpdateBase | Select[Any], columns: Sequence[str] | None = None) -> None:
+    def __init__(self, statement: UpdateBase | Select[*tuple[Any, ...]], columns: Sequence[str] | None = None) -> None:
         """Put it together; `columns` are those that an INSERT without values of its own gives.
 
         It may hold no IN, which SQLAlchemy writes out only when it runs a statement.

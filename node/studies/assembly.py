@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, aliased, contains_eager, joinedload
@@ -29,7 +30,7 @@ from node.jobs.queue import JobOrder, add_job, cancel_job
 from node.settings import SENDER, Priority, Settings
 from node.states import JobState, StudyState
 from node.studies.combination import JobInputs
-from node.studies.completion import Evidence, Patience, judge_completion, weigh_evidence
+from node.studies.completion import Evidence, Patience, judge_completion, silence_needed, weigh_evidence
 from node.studies.selection import ChosenJob, Selection, apply_rules
 from node.studies.succession import find_predecessor
 from node.studies.traits import IndexedInstance, IndexedSeries
@@ -44,7 +45,7 @@ _LATEST_ID = (
     select(func.max(Instance.id)).where(Instance.series_id == Series.id).correlate(Series).scalar_subquery()
 )
 _MAY_BE_COMPLETE = Prepared(
-    select(Study.id).where(
+    select(Study.id, Study.last_instance_boot_id, Study.last_instance_seconds).where(
         Study.state == StudyState.RECEIVING,
         or_(
             Study.last_instance_boot_id == COMPLETED_BY_HAND,
@@ -73,6 +74,14 @@ class _Wanted:
     destinations: set[str] = field(default_factory=set)
 
 
+class _Wait(NamedTuple):
+    """How long a study has to wait from its last instance on, which came at this time of this boot."""
+
+    boot_id: str
+    since_seconds: float
+    seconds: float
+
+
 class Assembly:
     """Completes studies by the evidence there is, applies the rules and queues the jobs."""
 
@@ -84,17 +93,27 @@ class Assembly:
         self._clock = clock
         self._inputs = {rule.model: catalog[rule.model].card.input for rule in settings.rules}
         self._weighed: dict[int, tuple[object, Evidence]] = {}
+        self._waits: dict[int, _Wait] = {}
 
     def complete_quiet_studies(self) -> int:
         """Complete every study whose evidence says that all of it has arrived; return how many."""
-        candidates = [study_id for (study_id,) in self._database.ask(_MAY_BE_COMPLETE)]
+        arrivals = {study_id: arrival for study_id, *arrival in self._database.ask(_MAY_BE_COMPLETE)}
+        self._weighed = {key: known for key, known in self._weighed.items() if key in arrivals}
+        self._waits = {key: wait for key, wait in self._waits.items() if arrivals.get(key) == [*wait[:2]]}
+        candidates = [study_id for study_id in arrivals if not self._must_wait(study_id)]
         if not candidates:
             return 0
         with self._database.reading() as session:
             studies = session.scalars(select(Study).where(Study.id.in_(candidates)).order_by(Study.id)).all()
             ripe = [study.id for study in studies if self._why_complete(session, study)]
-        self._weighed = {key: self._weighed[key] for key in candidates if key in self._weighed}
         return sum(self._complete(study_id) for study_id in ripe)
+
+    def _must_wait(self, study_id: int) -> bool:
+        """Tell whether nothing can have made a study complete since it was last looked at."""
+        wait = self._waits.get(study_id)
+        if wait is None or wait.boot_id != self._clock.boot_id:
+            return False
+        return self._clock.boot_seconds() - wait.since_seconds < wait.seconds
 
     def _complete(self, study_id: int) -> bool:
         with self._database.writing() as session:
@@ -124,7 +143,10 @@ class Assembly:
         quiet = max((self._settings.quiet_seconds_of(sender.calling_ae_title) for sender in senders), default=0.0)
         patience = Patience(quiet, self._settings.gathering.gap_seconds)
         silent = self._clock.boot_seconds() - study.last_instance_seconds
-        return judge_completion(self._evidence(session, study), silent, patience)
+        evidence = self._evidence(session, study)
+        needed = silence_needed(evidence, patience)
+        self._waits[study.id] = _Wait(study.last_instance_boot_id, study.last_instance_seconds, needed)
+        return judge_completion(evidence, silent, patience)
 
     def _evidence(self, session: Session, study: Study) -> Evidence:
         """Weigh what has arrived, once after each arrival."""

@@ -51,16 +51,23 @@ def weigh_evidence(series: Sequence[IndexedSeries]) -> Evidence:
     return Evidence(missing=missing) if missing else Evidence(all_there=_all_series_there(series, instances))
 
 
+def silence_needed(evidence: Evidence, patience: Patience) -> float:
+    """Return for how long (seconds) nothing may arrive before a study that no association brings is complete."""
+    if evidence.all_there:
+        return 0.0
+    return max(patience.quiet_seconds, patience.gap_seconds) if evidence.missing else patience.quiet_seconds
+
+
 def judge_completion(evidence: Evidence, silent_seconds: float, patience: Patience) -> str | None:
     """Return why a study that no association brings is complete now, or None while it may not be."""
     if evidence.all_there:
         return evidence.all_there
-    if not evidence.missing:
-        return f"quiet for {patience.quiet_seconds:g} s" if silent_seconds >= patience.quiet_seconds else None
-    longest = max(patience.quiet_seconds, patience.gap_seconds)
-    if silent_seconds < longest:
+    needed_seconds = silence_needed(evidence, patience)
+    if silent_seconds < needed_seconds:
         return None
-    return f"{'; '.join(evidence.missing)}; waited {longest:g} s"
+    if not evidence.missing:
+        return f"quiet for {needed_seconds:g} s"
+    return f"{'; '.join(evidence.missing)}; waited {needed_seconds:g} s"
 
 
 def _all_series_there(series: Sequence[IndexedSeries], instances: Sequence[IndexedInstance]) -> str:

@@ -1,15 +1,18 @@
 """When a study is complete, and which jobs come of it."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 from model_copies import copy_model
 from pydicom import uid
 from rows import LUNG_RULE, Gathering, gathering, received
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import selectinload
 
 from node.catalog import Catalog
@@ -19,6 +22,7 @@ from node.jobs.queue import StoredResult
 from node.settings import Priority, Rule
 from node.states import JobState
 from node.studies.assembly import Assembly
+from node.studies.intervention import complete_study
 from node.studies.overview import describe_study
 from node.vocabulary import ReceivedInstance
 
@@ -45,6 +49,21 @@ def state(side: Gathering, study_uid: str = "1.2.3") -> str:
 def event(side: Gathering, name: str) -> dict[str, object]:
     """Return the detail of the last event of this name."""
     return [e.detail for e in describe_study(side.database, "1.2.3").events if e.name == name][-1]
+
+
+@contextmanager
+def statements_of_sessions() -> Iterator[list[str]]:
+    """Give the statements that sessions run within the block; prepared ones are not among them."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    sqlalchemy.event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        sqlalchemy.event.remove(Engine, "before_cursor_execute", note)
 
 
 def slice_at(number: int, z: float, **facts: Any) -> ReceivedInstance:
@@ -110,6 +129,30 @@ def test_after_a_reboot_the_quiet_time_has_passed(side: Gathering) -> None:
     side.bring(received())
     side.clock.reboot()
     assert side.complete(0) == 1
+
+
+def test_after_a_reboot_a_study_that_was_waiting_has_waited_enough(side: Gathering) -> None:
+    side.bring(received())
+    assert side.complete(0) == 0
+    side.clock.reboot()
+    assert side.complete(0) == 1
+
+
+def test_a_person_completes_a_study_that_was_waiting(side: Gathering) -> None:
+    side.bring(received())
+    assert side.complete(0) == 0
+    complete_study(side.database, side.clock, "1.2.3")
+    assert side.complete(0) == 1
+
+
+def test_a_study_that_waits_is_not_read_before_its_time(side: Gathering) -> None:
+    side.bring(received())
+    assert side.complete(0) == 0
+    with statements_of_sessions() as statements:
+        assert side.complete(1.9) == 0
+        assert not statements
+        assert side.complete(0.1) == 1
+        assert statements
 
 
 def test_the_reason_of_completion_is_stored(side: Gathering) -> None:
