@@ -16,6 +16,7 @@ from node.errors import BenchFailed
 
 SAMPLE_SECONDS = 0.05
 _TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _PROC = Path("/proc")
 
 Facts = Mapping[str, float | str]
@@ -37,10 +38,9 @@ class Cost:
 class Gauge:
     """Watches a process and its descendants while a block runs, from outside; a context manager."""
 
-    def __init__(self, pid: int, every_seconds: float = SAMPLE_SECONDS) -> None:
-        """Watch the tree below this process; a look at its memory takes about 10 ms of a core for each process."""
+    def __init__(self, pid: int) -> None:
+        """Watch the tree below this process."""
         self._pid = pid
-        self._every_seconds = every_seconds
         self._ended = threading.Event()
         self._sampler = threading.Thread(target=self._sample, name="gauge", daemon=True)
 
@@ -71,7 +71,7 @@ class Gauge:
     def _sample(self) -> None:
         while True:
             self._peak = max(self._peak, memory_mib(self._pid))
-            if self._ended.wait(self._every_seconds):
+            if self._ended.wait(SAMPLE_SECONDS):
                 return
 
 
@@ -104,13 +104,12 @@ def cpu_seconds(pid: int) -> float:
 
 
 def memory_mib(pid: int) -> float:
-    """Return the memory of a process and its descendants; what several share is divided among them (PSS)."""
-    kibibytes = 0
-    for member in _tree(pid):
-        for line in _read(_PROC / str(member) / "smaps_rollup").splitlines():
-            if line.startswith("Pss:"):
-                kibibytes += int(line.split()[1])
-    return kibibytes / 1024
+    """Return the resident memory of a process and its descendants; what several share counts for each.
+
+    To divide it among them (PSS) the kernel goes through all their pages, and takes a core from what is measured.
+    """
+    pages = sum(int(counts[1]) for member in _tree(pid) if (counts := _read(_PROC / str(member) / "statm").split()))
+    return pages * _PAGE_BYTES / (1 << 20)
 
 
 def _tree(pid: int) -> list[int]:

@@ -31,7 +31,7 @@ _KERAS = [sys.executable, "-m", "node.bench.keras_start"]
 def infer_tasks(plan: Plan) -> Iterator[Task]:
     """Yield pictures one by one and in batches, volumes, and cold starts; a quick run has no volumes.
 
-    What starts does so when nothing else runs a network: memory that processes share is divided among them.
+    What starts does so when nothing else runs a network, and has the cores for itself.
     """
     calls = 2 if plan.is_quick else CALLS
     picture = _prepare(PICTURE_RANK, plan)
@@ -85,7 +85,7 @@ def _prepare(rank: int, plan: Plan) -> tuple[str, ...]:
 
 
 def _can_reduce() -> bool:
-    """Tell whether CPUs compute in 16 bits; asked in a process, as this must not have OpenVINO in memory either."""
+    """Tell whether CPUs compute in 16 bits; asked in a process, for OpenVINO starts threads of its own."""
     answer = subprocess.run([*_MODULE, "reduces"], env=environment(), stdout=subprocess.PIPE, check=True)
     return bool(json.loads(answer.stdout))
 
@@ -99,9 +99,9 @@ def tensorflow_version() -> str:
 INFER = Benchmark(
     "infer",
     "The first bundled models that segment pictures and volumes, on noise, on the CPUs: in 32 bits, and in 16 where "
-    "the model's card and the CPUs allow it. What starts has the machine to itself: no other process here has its "
-    "libraries in memory. A worker starts as a node starts it, finds a radiograph in the queue, asks the model's gate "
-    "too, and is done when all results are on disk and the job's row says so.",
+    "the model's card and the CPUs allow it. What starts has the machine to itself. A worker starts as a node starts "
+    "it, finds a radiograph in the queue, asks the model's gate too, and is done when all results are on disk and the "
+    "job's row says so.",
     lambda _: {
         OURS: version("radnode"),
         "openvino": version("openvino"),

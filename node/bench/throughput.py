@@ -18,7 +18,6 @@ from node.demo.process import NodeProcess
 
 STUDIES, QUICK_STUDIES = 20, 2
 COUNTS, QUICK_COUNTS = (1, 2, 3), (1,)
-LOOK_SECONDS = 0.5  # at memory: oftener would take cores that the workers want
 
 
 def throughput_tasks(plan: Plan) -> Iterator[Task]:
@@ -44,7 +43,7 @@ def _way(plan: Plan, pacs: Running, studies: int, count: int | None) -> partial[
 def _perform(passage: Passage, studies: int, pid: int) -> Cost:
     """Send all studies over one association, which makes them a backlog as it ends, and wait for all results."""
     written = [passage.write() for _ in range(studies)]
-    with Gauge(pid, LOOK_SECONDS) as gauge:
+    with Gauge(pid) as gauge:
         passage.send(written)
         details = [passage.wait(study) for study in written]
     cost = gauge.cost()
