@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import stat
 import subprocess
@@ -175,6 +176,27 @@ def test_every_bundled_model_that_allows_16_bits_answers_in_them_as_its_card_say
     served, batch = load_network(model, Serving(artefacts, is_reduced=True)), prepared(model)
     assert precision_of(served) == ("bf16" if can_reduce() else "f32")
     assert changed(Network(model).predict(batch), served.predict(batch)) <= model.card.reduced.changed
+
+
+BUILDING = """
+import sys
+from pathlib import Path
+from node.catalog import Catalog
+from node.inference.building import build_all
+(outcome,) = build_all(Path(sys.argv[1]), Catalog([Path(sys.argv[2])]).models.values())
+print(f"{outcome.fault}|{outcome.reduced}")
+"""
+
+
+def test_a_cpu_that_cannot_compute_in_16_bits_though_it_says_so_serves_in_32(tmp_path: Path) -> None:
+    model = allow_reduced(tmp_path / "models", 0.1)
+    command = [sys.executable, "-c", BUILDING, str(tmp_path / "networks"), str(model.folder.parent)]
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}  # OpenVINO goes on to say that it can
+    built = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    fault, _, reduced = built.strip().rpartition("\n")[2].partition("|")
+    assert fault == ""
+    assert reduced.startswith("cannot compute in 16 bits: ") == can_reduce()
+    assert precision_of(load_network(model, Serving(tmp_path / "networks", is_reduced=True))) == "f32"
 
 
 def test_decisions_are_the_largest_of_channels_or_whether_one_is_above_a_half() -> None:
