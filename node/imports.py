@@ -1,4 +1,4 @@
-"""Imports of much at once: what they make stays, and to look for garbage among it takes a fifth of their time."""
+"""Imports of much at once: what they make stays, and to look for garbage among it takes much of their time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Collect no garbage while a block imports, nor ever among what it has made."""
+    """Collect no garbage while a block imports, nor ever among what there is at its end."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -72,11 +72,10 @@ class OutlineReader:
 
         Raises MalformedInstance as `walk_dataset` does, and when admitting as `prove_readable` does.
         """
-        pattern = self._pattern
-        if pattern is not None and pattern.transfer_syntax_uid == transfer_syntax_uid:
-            outline = pattern.match(encoded, start)
-            if outline is not None:
-                return outline
+        pattern = self._pattern_in(transfer_syntax_uid)
+        outline = None if pattern is None else pattern.match(encoded, start)
+        if outline is not None:
+            return outline
         elements = walk_dataset(encoded, transfer_syntax_uid, start)
         head = before_pixels(elements)
         opened = [element for element in head if element.is_open]
@@ -92,16 +91,12 @@ class OutlineReader:
 
         None for another header than those before, and for anything but a frame of native pixel data behind it.
         """
+        pattern = self._pattern_in(transfer_syntax_uid)
+        return None if pattern is None else pattern.match_beginning(beginning, start, size)
+
+    def _pattern_in(self, transfer_syntax_uid: str) -> _Pattern | None:
         pattern = self._pattern
-        if pattern is None or pattern.transfer_syntax_uid != transfer_syntax_uid:
-            return None
-        known = pattern.match_head(beginning, start)
-        if known is None:
-            return None
-        head, at = known
-        pixels = pattern.pixels_at(beginning, at)
-        is_last = pixels is not None and pixels.value_at + pixels.length == size
-        return Outline(head, (pixels,)) if pixels is not None and is_last else None
+        return pattern if pattern is not None and pattern.transfer_syntax_uid == transfer_syntax_uid else None
 
     def _remember(self, header: _Header | None) -> None:
         """Compare a header with the last one, so that the next is known by what they have in common."""
@@ -175,7 +170,7 @@ class _Pattern:
 
     def match(self, encoded: Encoded, start: int) -> Outline | None:
         """Return what the walk would find; None for another header, or for anything that is not as it should be."""
-        known = self.match_head(encoded, start)
+        known = self._match_head(encoded, start)
         if known is None:
             return None
         head, at = known
@@ -185,7 +180,19 @@ class _Pattern:
             return None  # the whole walk says where
         return None if tail and tail[0].tag < FIRST_PIXEL_TAG else Outline(head, tail)
 
-    def match_head(self, encoded: Encoded, start: int) -> tuple[RawElements, int] | None:
+    def match_beginning(self, beginning: bytes, start: int, size: int) -> Outline | None:
+        """Return the same where the rest, that is not at hand, is the values of native pixel data and nothing else."""
+        known = self._match_head(beginning, start)
+        if known is None:
+            return None
+        head, at = known
+        if at + LONGEST_ELEMENT_HEAD_BYTES > len(beginning):
+            return None
+        found = read_element(beginning, at, self._encoding)
+        is_native = found.tag == PIXEL_DATA > self._last_tag and found.length != UNDEFINED and not is_sequence(found)
+        return Outline(head, (found,)) if is_native and found.value_at + found.length == size else None
+
+    def _match_head(self, encoded: Encoded, start: int) -> tuple[RawElements, int] | None:
         """Return the elements before the pixel data and where they end, None for another header."""
         head: RawElements = {}
         at = start
@@ -203,14 +210,6 @@ class _Pattern:
                 end = found.value_at + found.length
             at = end
         return head, at
-
-    def pixels_at(self, encoded: Encoded, at: int) -> Element | None:
-        """Return the native pixel data whose element begins at an offset, None for anything else."""
-        if at + LONGEST_ELEMENT_HEAD_BYTES > len(encoded):
-            return None
-        found = read_element(encoded, at, self._encoding)
-        is_native = found.tag == PIXEL_DATA > self._last_tag and found.length != UNDEFINED and not is_sequence(found)
-        return found if is_native else None
 
     def _read_like(self, known: Element, encoded: Encoded, at: int) -> Element | None:
         """Return the element at an offset, None if it is another than in the headers before, or not whole."""

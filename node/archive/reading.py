@@ -95,7 +95,7 @@ class KeptDataset(Dataset):
         return dataset
 
     @cached_property
-    def file_meta(self) -> FileMetaDataset:  # type: ignore[override]
+    def file_meta(self) -> FileMetaDataset:  # type: ignore[override] # an attribute there; what is assigned goes before it
         """Return what the file's head states of the instance."""
         stated = {
             _CLASS_UID: self._announced.sop_class_uid,

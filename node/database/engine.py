@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from node import faults
 from node.database.failures import name_failure
 from node.database.prepared import Prepared
-from node.database.revisions import MIGRATIONS, newest_revision
+from node.database.revisions import MIGRATIONS, newest_revision, revision_of
 from node.database.standing import StandingConnection
 from node.database.transaction import Transaction, enter_session
 from node.faults import FaultPoint
@@ -48,8 +48,9 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables to the newest revision; does nothing when they are there already."""
-        if self._revision() == newest_revision():
-            return
+        with self._named_failures(), self._asker.lent() as driver:
+            if revision_of(driver) == newest_revision():
+                return
         from alembic import command  # noqa: PLC0415 - a start without a migration need not wait for this
         from alembic.config import Config  # noqa: PLC0415
 
@@ -58,14 +59,6 @@ class Database:
         with self._named_failures(), self._writer.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-
-    def _revision(self) -> str:
-        """Return the migration the tables are at, "" when there are none."""
-        with self._named_failures(), self._engine.connect() as connection:
-            asked = connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")
-            if asked.first() is None:
-                return ""
-            return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar())
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

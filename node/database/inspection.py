@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from node.database.failures import damage_of, name_failure
+from node.database.revisions import revision_of
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,7 @@ def journal_mode(path: Path) -> str:
 def current_revision(path: Path) -> str:
     """Return the migration the tables are at, "" when there are none."""
     with _opened(path) as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
-            return ""
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return str(row[0]) if row else ""
+        return revision_of(connection)
 
 
 def count_rows(path: Path) -> dict[str, int]:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def revision_of(connection: sqlite3.Connection) -> str:
+    """Return the migration that the tables of a database are at, "" when there are none."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
+        return ""
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(row[0]) if row else ""
 
 
 def known_revisions() -> frozenset[str]:

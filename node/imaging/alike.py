@@ -26,16 +26,18 @@ def once_if_alike(*keywords: str) -> Callable[[Reading[Others, Answer]], Reading
     tags = [tag_of(tag) for tag in map(tag_for_keyword, keywords) if tag is not None]
 
     def decorate(read: Reading[Others, Answer]) -> Reading[Others, Answer]:
-        last: list[tuple[list[object], Answer]] = []  # one, or none yet
+        last: tuple[list[object], Answer] | None = None
 
         def read_once(header: Dataset, /, *others: Others.args, **named: Others.kwargs) -> Answer:
+            nonlocal last
+            # The keys are those of a dict, which pydicom does not say; its own look-up takes twice as long.
             elements: list[object] = list(map(header.keys().mapping.get, tags))  # type: ignore[attr-defined]
-            for known, answer in last:
-                if known == elements:
-                    return answer
+            known = last  # another thread may have read another header by the next line
+            if known is not None and known[0] == elements:
+                return known[1]
             answer = read(header, *others, **named)
             if all(element is None or isinstance(element, RawDataElement) for element in elements):
-                last[:] = [(elements, answer)]
+                last = elements, answer
             return answer
 
         update_wrapper(read_once, read)

@@ -37,8 +37,10 @@ class Filling:
 
         Several threads may do this, each to slices of its own. What is not settled has to be `put`.
         """
+        if not may_settle(part):
+            return False
         low, high = part.rescale.ends(stored)
-        if _states_padding(part) or _has_filler(low, part) or not part.rescale.fits_int16(low, high):
+        if _has_filler(low, part) or not part.rescale.fits_int16(low, high):
             return False
         part.rescale.write_int16(stored, self.room(place))
         self._lows[place] = low
@@ -89,6 +91,11 @@ class Filling:
     def _widen_unless(self, fits: bool) -> None:
         if not fits and self._voxels.dtype != np.float32:
             self._voxels = self._voxels.astype(np.float32)
+
+
+def may_settle(part: Slice) -> bool:
+    """Tell, without its pixels, whether a slice may be settled: none is that states padding or has fractions."""
+    return part.rescale.is_whole and not _states_padding(part)
 
 
 def _states_padding(part: Slice) -> bool:

@@ -1,4 +1,4 @@
-"""Frames of a whole series: by several threads where the decoders let them run, else instance by instance."""
+"""Frames of a whole series: by several threads where reading or decoding lets them run, else instance by instance."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
 from node.imaging.decoding import check_depth, decode_frames
-from node.imaging.filling import Filling
+from node.imaging.filling import Filling, may_settle
 from node.imaging.native import NativeFrames, native_frames
 from node.imaging.slices import Slice
 from node.imaging.unlocked import is_unlocked
@@ -48,7 +47,9 @@ def settle_native(slices: Sequence[Slice], filling: Filling, threads: int = 0) -
 
     def settle() -> None:
         for places in parts:
-            frames = _native_frames(slices[places[0]].dataset)
+            dataset = slices[places[0]].dataset
+            check_depth(dataset)
+            frames = native_frames(dataset)
             if frames is not None:
                 settled.update(_settle(slices, places, frames, filling))
 
@@ -63,14 +64,10 @@ def _settle(slices: Sequence[Slice], places: Sequence[int], frames: NativeFrames
     """Yield which of the slices of an instance are settled."""
     for place in places:
         part = slices[place]
-        stored = frames.frame_into(part.index, filling.room(place)) if part.index < frames.count else None
+        is_there = part.index < frames.count and may_settle(part)
+        stored = frames.frame_into(part.index, filling.room(place)) if is_there else None
         if stored is not None and filling.settle(place, stored, part):
             yield place
-
-
-def _native_frames(dataset: Dataset) -> NativeFrames | None:
-    check_depth(dataset)
-    return native_frames(dataset) if "PixelData" in dataset else None
 
 
 def _count(slices: Sequence[Slice], threads: int) -> int:

@@ -116,6 +116,8 @@ def _source(dataset: Dataset) -> tuple[bytes | tuple[str, int], int] | None:
     """Return the pixel data, or where in a file they still are, and their length in bytes."""
     element: object = dataset.get_item("PixelData", keep_deferred=True)
     path = getattr(dataset, "filename", None)
+    if element is None:
+        return None
     if isinstance(element, RawDataElement) and element.value is None and path:
         return (str(path), element.value_tell), element.length
     encoded = dataset["PixelData"].value

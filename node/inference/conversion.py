@@ -29,8 +29,6 @@ from node.vocabulary import Pixels
 
 TOLERANCE = 1e-4  # a hundredth of what any threshold or report shows; sound conversions stay below a fifth of it
 
-HALF = 0.5
-
 MOST_CHARACTERS = 300  # of what the converter says; a dump of the graph may follow
 
 
@@ -44,9 +42,11 @@ def build_artefact(root: Path, model: Model, tolerance: float = TOLERANCE) -> Re
     folder = new_folder(root)
     try:
         artefact = _convert(network, folder, record)
-        record = _judge(artefact, network)
+        batch = examples(network.shape)
+        reference = network.predict(batch)
+        record = _judge(artefact, network, batch, reference)
         if not record.fault and model.card.reduced is not None and can_reduce():
-            record = _judge_reduced(replace(artefact, record=record), network, model.card.reduced.changed)
+            record = _judge_reduced(replace(artefact, record=record), batch, reference, model.card.reduced.changed)
     except (MemoryError, OSError):
         raise  # the next attempt may fare better
     except Exception as error:  # noqa: BLE001 - each step of the converter has errors of its own
@@ -68,7 +68,7 @@ def changed(reference: Pixels, found: Pixels) -> float:
     """Return the share of decisions that differ: the largest of several channels, or whether one is above a half."""
     if not np.isfinite(found).all():
         return 1.0
-    first, second = (one.argmax(-1) if one.shape[-1] > 1 else one > HALF for one in (reference, found))
+    first, second = (one.argmax(-1) if one.shape[-1] > 1 else one > 0.5 for one in (reference, found))
     return float(np.mean(first != second))
 
 
@@ -100,11 +100,10 @@ def _log_as_it_is() -> Iterator[None]:
         root.filters, root.handlers = filters, handlers
 
 
-def _judge(artefact: Artefact, network: Network) -> Record:
+def _judge(artefact: Artefact, network: Network, batch: Pixels, reference: Pixels) -> Record:
     """Compare answers to one image and to several at once, from a network compiled as a worker compiles it."""
     served, record = OpenVinoNetwork(artefact), artefact.record
-    batch = examples(network.shape)
-    reference, found = network.predict(batch), served.predict(batch)
+    found = served.predict(batch)
     if reference.shape != found.shape:
         return replace(record, fault=f"answers {found.shape}, expected {reference.shape} as Keras does")
     alone = difference(network.predict(batch[:1]), served.predict(batch[:1]))
@@ -115,14 +114,13 @@ def _judge(artefact: Artefact, network: Network) -> Record:
     return replace(record, difference=largest)
 
 
-def _judge_reduced(artefact: Artefact, network: Network, most: float) -> Record:
+def _judge_reduced(artefact: Artefact, batch: Pixels, reference: Pixels, most: float) -> Record:
     """Compare answers in 16 bits, which change as many decisions as the model's card allows, or serve nobody."""
-    batch = examples(network.shape)
     try:
         found = OpenVinoNetwork(artefact, is_reduced=True).predict(batch)
     except RuntimeError as error:  # OpenVINO's own; the network serves in 32 bits all the same
         return replace(artefact.record, reduced_fault=f"cannot compute in 16 bits: {_in_one_line(error)}")
-    share = changed(network.predict(batch), found)
+    share = changed(reference, found)
     if share > most:
         fault = f"16 bits change {share:.2%} of the decisions, expected at most {most:.2%} as its card says"
         return replace(artefact.record, reduced_fault=fault)

@@ -75,10 +75,9 @@ class _Wanted:
 
 
 class _Wait(NamedTuple):
-    """How long a study has to wait from its last instance on, which came at this time of this boot."""
+    """How long a study has to wait from its last instance on; when that came is the boot and its seconds."""
 
-    boot_id: str
-    since_seconds: float
+    arrival: tuple[str, float]
     seconds: float
 
 
@@ -97,9 +96,9 @@ class Assembly:
 
     def complete_quiet_studies(self) -> int:
         """Complete every study whose evidence says that all of it has arrived; return how many."""
-        arrivals = {study_id: arrival for study_id, *arrival in self._database.ask(_MAY_BE_COMPLETE)}
+        arrivals = {study_id: (boot_id, seconds) for study_id, boot_id, seconds in self._database.ask(_MAY_BE_COMPLETE)}
         self._weighed = {key: known for key, known in self._weighed.items() if key in arrivals}
-        self._waits = {key: wait for key, wait in self._waits.items() if arrivals.get(key) == [*wait[:2]]}
+        self._waits = {key: wait for key, wait in self._waits.items() if arrivals.get(key) == wait.arrival}
         candidates = [study_id for study_id in arrivals if not self._must_wait(study_id)]
         if not candidates:
             return 0
@@ -111,9 +110,10 @@ class Assembly:
     def _must_wait(self, study_id: int) -> bool:
         """Tell whether nothing can have made a study complete since it was last looked at."""
         wait = self._waits.get(study_id)
-        if wait is None or wait.boot_id != self._clock.boot_id:
+        if wait is None:
             return False
-        return self._clock.boot_seconds() - wait.since_seconds < wait.seconds
+        boot_id, since_seconds = wait.arrival
+        return boot_id == self._clock.boot_id and self._clock.boot_seconds() - since_seconds < wait.seconds
 
     def _complete(self, study_id: int) -> bool:
         with self._database.writing() as session:
@@ -144,8 +144,8 @@ class Assembly:
         patience = Patience(quiet, self._settings.gathering.gap_seconds)
         silent = self._clock.boot_seconds() - study.last_instance_seconds
         evidence = self._evidence(session, study)
-        needed = silence_needed(evidence, patience)
-        self._waits[study.id] = _Wait(study.last_instance_boot_id, study.last_instance_seconds, needed)
+        arrival = study.last_instance_boot_id, study.last_instance_seconds
+        self._waits[study.id] = _Wait(arrival, silence_needed(evidence, patience))
         return judge_completion(evidence, silent, patience)
 
     def _evidence(self, session: Session, study: Study) -> Evidence:

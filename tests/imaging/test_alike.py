@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import unwrap
 from io import BytesIO
 from typing import Any
 
@@ -87,7 +88,7 @@ def said(read: Callable[..., Any], header: Dataset) -> str:
 @pytest.mark.parametrize("keyword", OTHERS)
 def test_an_attribute_that_differs_is_never_taken_from_the_header_before(name: str, keyword: str) -> None:
     read, header = READERS[name], undecoded()
-    afresh = read.__wrapped__  # type: ignore[attr-defined]
+    afresh = unwrap(read)
     for other in (changed(header, keyword, OTHERS[keyword]), changed(header, keyword, None), header):
         assert said(read, header) == said(afresh, header)
         assert said(read, other) == said(afresh, other)
@@ -98,7 +99,7 @@ def test_every_attribute_changed_above_matters_to_a_reader() -> None:
     for keyword, encoded in OTHERS.items():
         others = [changed(header, keyword, encoded), changed(header, keyword, None)]
         assert any(
-            said(read.__wrapped__, other) != said(read.__wrapped__, header)  # type: ignore[attr-defined]
+            said(unwrap(read), other) != said(unwrap(read), header)
             for read in READERS.values()
             for other in others
         ), keyword
@@ -110,7 +111,10 @@ def test_headers_that_are_alike_are_read_once() -> None:
     @once_if_alike("Rows")
     def rows(header: Dataset) -> int:
         seen.append(header)
-        return int(header.get_item("Rows").value[0])  # type: ignore[union-attr, index]
+        element = header.get_item("Rows")
+        assert isinstance(element, RawDataElement)
+        assert element.value is not None
+        return element.value[0]
 
     first = undecoded()
     assert [rows(first), rows(changed(first, "Columns", b"\x09\0")), rows(first)] == [4, 4, 4]

@@ -63,7 +63,7 @@ def test_a_head_has_the_same_tissues_in_16_bits(both: tuple[Find, Find], shared:
 def test_no_test_head_loses_by_16_bits(
     both: tuple[Find, Find], shared: Path, note_figures: Callable[..., None]
 ) -> None:
-    if not can_reduce():
+    if not can_reduce():  # both would be the same arithmetic; this one is run by hand, never in CI
         pytest.skip("needs CPUs with 16-bit arithmetic (AVX-512 BF16 or AMX)")
     rows = compare(both, Split.TEST, shared, most=1000)
     exact, reduced, alike = np.mean(rows, axis=0)
