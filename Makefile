@@ -36,7 +36,8 @@ COVERING := tests/test_states.py $(addprefix tests/archive/,test_durability.py t
 	$(addprefix tests/association/,test_allowlist.py test_incoming.py test_proposal.py) \
 	tests/commitment/test_information.py \
 	$(addprefix tests/results/,test_items.py test_placement.py test_references.py) \
-	$(addprefix tests/studies/,test_admission.py test_arrival.py test_association_rows.py test_index.py)
+	$(addprefix tests/studies/,test_admission.py test_arrival.py test_association_rows.py test_claims.py test_index.py \
+	test_intake.py)
 
 coverage: install               ## See that quick tests take every branch of what nobody may get past (pyproject.toml)
 	.venv/bin/coverage run -m pytest -q $(COVERING)

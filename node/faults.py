@@ -26,6 +26,7 @@ class FaultPoint(StrEnum):
     JOURNAL_WRITTEN = "journal written"
     JOURNAL_FLUSHED = "journal flushed"
     JOURNAL_SETTLED = "journal settled"
+    INSTANCE_ANSWERED = "instance answered"
     INSTANCE_NAMED = "instance named"
     INSTANCE_QUARANTINED = "instance quarantined"
     INSTANCE_DISCARDED = "instance discarded"

@@ -89,6 +89,7 @@ class Node:
         self._listener = Listener(_listener_settings(settings), self._archive, self._index, commitment)
         self._trail = AuditTrail(self._database, settings, _audit_sinks(settings.audit, data))
         self._loops = [
+            Loop("late rows", self._listener.settle_late, TICK_SECONDS),
             Loop("ends of associations", self._index.record_ends, TICK_SECONDS),
             Loop("assembly", assembly.complete_quiet_studies, TICK_SECONDS),
             Loop("couriers", self._couriers.dispatch, TICK_SECONDS),

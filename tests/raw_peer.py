@@ -149,6 +149,18 @@ CONTEXTS = (
 COMMITMENT_ROLES = role(COMMITMENT, 1, 0)
 PROPOSAL = request(*CONTEXTS)
 ECHO = data(pdv(1, 3, echo_command()))
+
+
+def tiny_store_command(uid: str) -> bytes:
+    """Return the PDU that announces the shortest data set, in the context of CT images."""
+    return data(pdv(3, 3, tiny_command(uid)))
+
+
+def tiny_store(uid: str) -> bytes:
+    """Return the PDUs of a whole request to store it."""
+    return tiny_store_command(uid) + data(pdv(3, 2, tiny_data_set(uid.encode())))
+
+
 RELEASE = pdu(5, bytes(4))
 ABORT = pdu(7, bytes(4))
 

@@ -11,10 +11,13 @@ from node.rounds import Rounds
 
 
 class Durability(Protocol):
-    """Gives whole parts their names; who waits for `arrive` may count on the file from then on."""
+    """Makes whole parts safe; who waits for `secure` may count on the instance from then on."""
 
-    def arrive(self, part: Part, relative: str, association_id: int) -> None:
-        """Give a part its final path under the root, and return once it is safe there."""
+    def secure(self, part: Part, relative: str, association_id: int) -> bool:
+        """Return once a part is safe: whether under its final path under the root, or else as a copy."""
+
+    def copy_of(self, relative: str) -> bytes:
+        """Return the copy of a file that is not settled; raises FileNotFoundError."""
 
     def settle(self, relative: str) -> None:
         """Hear that an arrived file has its row, or will have none."""
@@ -34,12 +37,17 @@ class EachFlushed:
         self._root = root
         self._names = Rounds(sync_folders)
 
-    def arrive(self, part: Part, relative: str, association_id: int) -> None:  # noqa: ARG002 - the journal's need
+    def secure(self, part: Part, relative: str, association_id: int) -> bool:  # noqa: ARG002 - the journal's need
         """Flush the file, rename it, flush its folder."""
         target = self._root / relative
         part.sync()
         part.move(target)
         self._names.join(target.parent)
+        return True
+
+    def copy_of(self, relative: str) -> bytes:
+        """Raise FileNotFoundError: there are no copies."""
+        raise FileNotFoundError(f"{relative}: no copy is kept")
 
     def settle(self, relative: str) -> None:
         """Do nothing: it is safe already."""
@@ -58,10 +66,15 @@ class Unflushed:
         """Work in the archive at `root`."""
         self._root = root
 
-    def arrive(self, part: Part, relative: str, association_id: int) -> None:  # noqa: ARG002 - the journal's need
+    def secure(self, part: Part, relative: str, association_id: int) -> bool:  # noqa: ARG002 - the journal's need
         """Rename the file."""
         part.close()
         part.move(self._root / relative)
+        return True
+
+    def copy_of(self, relative: str) -> bytes:
+        """Raise FileNotFoundError: there are no copies."""
+        raise FileNotFoundError(f"{relative}: no copy is kept")
 
     def settle(self, relative: str) -> None:
         """Do nothing."""

@@ -97,6 +97,11 @@ class _Segment:
         """Return the file of a record, which may be torn."""
         return os.pread(self._descriptor, record.entry.length, record.content_at)
 
+    def find(self, path: str) -> bytes | None:
+        """Return the file of the last record with this path, written since the segment was last empty."""
+        records = [record for record in read_records(self._descriptor, self._epoch) if record.entry.path == path]
+        return self.content(records[-1]) if records else None
+
     def empty(self, boot_id: str) -> None:
         """Make void whatever it holds, durably."""
         self._epoch = os.urandom(EPOCH_BYTES)
@@ -155,7 +160,7 @@ class Journal:
         self._thread = threading.Thread(target=self._look_after_segments, name="journal", daemon=True)
 
     def replay(self, put_back: Callable[[str, bytes], None]) -> dict[str, int]:
-        """Give `put_back` every file that may not have survived.
+        """Give `put_back` every file that may not have survived, or has not been written yet.
 
         Return the paths of all that were in the journal, with the associations that brought them. What was
         not written whole was not answered either, and fails its checks.
@@ -166,7 +171,7 @@ class Journal:
             segment = _Segment(path, self._size.segment_bytes)
             records, has_run_on = segment.held(self._boot_id)
             for record in records:
-                if not has_run_on:
+                if not has_run_on or not (self._root / record.entry.path).exists():
                     put_back(record.entry.path, segment.content(record))
                 held[record.entry.path] = record.entry.association_id
             self._full.append(segment)
@@ -184,13 +189,20 @@ class Journal:
                 self._add_spare()
         self._thread.start()
 
-    def arrive(self, part: Part, relative: str, association_id: int) -> None:
-        """Make a copy of a part durable, or the part itself where that fails; return once it has its name."""
+    def secure(self, part: Part, relative: str, association_id: int) -> bool:
+        """Make a copy of a part durable and return False, or the part itself where that fails and return True."""
         if part.file_bytes > self._size.largest_file_bytes or not self._is_copied(part, relative, association_id):
-            self._each.arrive(part, relative, association_id)
-            return
-        part.close()
-        part.move(self._root / relative)
+            return self._each.secure(part, relative, association_id)
+        return False
+
+    def copy_of(self, relative: str) -> bytes:
+        """Return the file whose copy was made last under this path; raises FileNotFoundError."""
+        with self._changed:
+            segments = [*self._full, self._current]
+        for segment in reversed([segment for segment in segments if segment is not None]):
+            if (content := segment.find(relative)) is not None:
+                return content
+        raise FileNotFoundError(f"{relative}: no copy in the journal")
 
     def _is_copied(self, part: Part, relative: str, association_id: int) -> bool:
         segment = None

@@ -49,6 +49,14 @@ class _Kept:
     size: int
 
 
+@dataclass
+class Secured:
+    """An instance that nothing can take any more; `part` holds it as long as `place` has not given it its file."""
+
+    received: ReceivedInstance
+    part: Part | None
+
+
 class Archive:
     """A folder of DICOM files under names made from their content, never from a peer's text.
 
@@ -82,20 +90,50 @@ class Archive:
         """
         return Part(self._new_part_path(), announced, self._reserve_bytes, outlines)
 
-    def finish(self, part: Part, association_id: int = 0) -> ReceivedInstance:
-        """Keep what a part holds and return once it is as safe as the archive makes it.
+    def secure(self, part: Part, association_id: int = 0) -> Secured:
+        """Return once what a part holds is as safe as the archive makes it; its file may be yet to be placed.
 
-        PS3.4 B.2.3 taken seriously: the data set is walked to its end, and the file and its name are durable.
-        If anything fails the part is gone. The file is safe from removal until `settle` is called for it.
-        Raises MalformedInstance, ArchiveFull.
+        PS3.4 B.2.3 taken seriously: the data set is walked to its end, and a copy of it, or the file and its name,
+        are durable. If anything fails the part is gone. The file is safe from removal until `settle` is called
+        for it. Raises MalformedInstance, ArchiveFull.
         """
         try:
             checked = part.check()
             relative = _instance_path(part.sha256, part.announced.transfer_syntax_uid)
-            self._arrive(part, relative, association_id)
+            is_placed = self._is_placed(part, relative, association_id)
+        except BaseException:
+            part.discard()
+            raise
+        received = _received(checked, part.announced, _Kept(relative, part.sha256, part.size))
+        return Secured(received, None if is_placed else part)
+
+    def place(self, secured: Secured) -> None:
+        """Give a secured instance its file, if it has none; raises ArchiveFull, and then the part is gone."""
+        part, secured.part = secured.part, None
+        if part is None:
+            return
+        try:
+            with refuse_full_disk(self._root):
+                part.close()
+                part.move(self._root / secured.received.path)
         finally:
             part.discard()
-        return _received(checked, part.announced, _Kept(relative, part.sha256, part.size))
+        faults.reach(FaultPoint.INSTANCE_NAMED)
+
+    def place_copy(self, received: ReceivedInstance) -> None:
+        """Do what `place` could not do, from the copy; raises ArchiveFull, FileNotFoundError."""
+        with refuse_full_disk(self._root):
+            self.put_back(received.path, self._durability.copy_of(received.path))
+
+    def finish(self, part: Part, association_id: int = 0) -> ReceivedInstance:
+        """Secure what a part holds and place it; if that fails, nothing waits for its row any more."""
+        secured = self.secure(part, association_id)
+        try:
+            self.place(secured)
+        except BaseException:
+            self.settle(secured.received)
+            raise
+        return secured.received
 
     def settle(self, received: ReceivedInstance) -> None:
         """Say that an instance is in the index by now, or is not going to be."""
@@ -236,16 +274,19 @@ class Archive:
             part.unlink()
         return len(parts)
 
-    def _arrive(self, part: Part, relative: str, association_id: int) -> None:
+    def _is_placed(self, part: Part, relative: str, association_id: int) -> bool:
+        """Make a part safe; return whether as the file itself."""
         self._arrivals.begin(relative)
         try:
             with refuse_full_disk(self._root):
-                self._durability.arrive(part, relative, association_id)
-            faults.reach(FaultPoint.INSTANCE_NAMED)
+                is_placed = self._durability.secure(part, relative, association_id)
+            if is_placed:
+                faults.reach(FaultPoint.INSTANCE_NAMED)
         except BaseException:
             self._durability.settle(relative)
             self._arrivals.end(relative)
             raise
+        return is_placed
 
     def _text_of(self, relative: str) -> str:
         """Do what `path_of` does, for those that need a path many times."""

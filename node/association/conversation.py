@@ -12,7 +12,7 @@ from node.association.negotiation import AnsweredContext
 from node.association.statuses import Answer, StoreStatus
 from node.errors import ProtocolViolation
 from node.upper_layer.command import VERIFICATION, Command, Request, decode_request, encode_response
-from node.upper_layer.messages import Messages, Pace
+from node.upper_layer.messages import CommandSet, Messages, Pace
 from node.upper_layer.pdu import AbortReason, encode_command_pdus
 from node.upper_layer.wire import Wire
 
@@ -34,18 +34,29 @@ class Conversation:
         self._terms = terms
         self._handlers = handlers
         self._guest = guest
+        self._intake = handlers.open_intake(guest.association_id)
         self._outlines = OutlineReader(is_admitting=True)
         self._messages = Messages(wire, terms.contexts, terms.pace)
 
     def hold(self) -> None:
         """Return when the peer asks for release; raises AssociationBroken for any other end."""
-        while (command := self._messages.next_command()) is not None:
-            request = decode_request(*command)
-            if request.field == Command.C_CANCEL_RQ:
-                continue  # no service here can be cancelled
-            answer = self._answer(request)
-            response = encode_response(request, answer.status, answer.comment)
-            self._wire.send(encode_command_pdus(request.context_id, response, self._terms.longest_pdu_bytes))
+        try:
+            while (command := self._next_command()) is not None:
+                request = decode_request(*command)
+                if request.field == Command.C_CANCEL_RQ:
+                    continue  # no service here can be cancelled
+                answer = self._answer(request)
+                response = encode_response(request, answer.status, answer.comment)
+                self._wire.send(encode_command_pdus(request.context_id, response, self._terms.longest_pdu_bytes))
+                self._intake.place()
+        finally:
+            self._intake.close()
+
+    def _next_command(self) -> CommandSet | None:
+        """Return the next command; unless it is there already, make what the ones before have left for later."""
+        if self._intake.is_following and (self._intake.is_full or not self._messages.has_more(0.0)):
+            self._intake.settle()
+        return self._messages.next_command()
 
     def _answer(self, request: Request) -> Answer:
         if request.field == Command.C_STORE_RQ:
@@ -66,7 +77,7 @@ class Conversation:
             if request.has_data_set:
                 for fragment in self._messages.data_set(request.context_id):
                     incoming.write(fragment)
-            return self._handlers.finish_store(incoming, self._guest.association_id)
+            return self._handlers.finish_store(incoming, self._intake, self._guest.association_id)
         finally:
             incoming.discard()
 

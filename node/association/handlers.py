@@ -1,4 +1,4 @@
-"""What an association does to the archive and the index; success means that the instance is in both."""
+"""What an association does to the archive and the index; success means that nothing can take the instance any more."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from node.association.quota import Quota
 from node.association.statuses import Answer, StoreStatus, commitment_status_of, status_of
 from node.errors import ArchiveError, ArchiveFull, AssociationBroken, CommitmentError, DatabaseBusy
 from node.logs import log_failure
-from node.studies.admission import admit_instance
 from node.studies.index import InstanceIndex
+from node.studies.intake import Admissions, Intake
 from node.upper_layer.command import Request
-from node.vocabulary import Admission
 
 logger = logging.getLogger("radnode.association")
 
@@ -42,6 +41,7 @@ class Handlers:
         """Keep instances in `archive` and record them in `index`; `commitment` takes requests and reports of it."""
         self._archive = archive
         self._index = index
+        self._admissions = Admissions(archive, index)
         self._largest_instance_bytes = largest_instance_bytes
         self._commitment = commitment
         self._rejections = Quota(RECORDED_PER_MINUTE)
@@ -75,6 +75,10 @@ class Handlers:
             fields = {"calling_ae_title": caller.calling_ae_title, "address": caller.address, "how": how}
             log_failure(logger, "rejection not recorded", error, **fields)
 
+    def settle_late(self) -> None:
+        """Make the rows that have waited for long, or could not be made; to be called every so often."""
+        self._admissions.settle_late()
+
     def note_abort(self, association_id: int, error: AssociationBroken) -> None:
         """Log why we abort an association."""
         self._warn(self._aborts, "association aborted", association_id, error)
@@ -85,10 +89,14 @@ class Handlers:
         incoming.open(request, context)
         return incoming
 
-    def finish_store(self, incoming: IncomingInstance, association_id: int) -> Answer:
+    def open_intake(self, association_id: int) -> Intake:
+        """Return what takes the instances of an association; it is to be closed before the association ends."""
+        return self._admissions.open(association_id)
+
+    def finish_store(self, incoming: IncomingInstance, intake: Intake, association_id: int) -> Answer:
         """Answer C-STORE (PS3.7 9.1.1); a failure says in ErrorComment what the sender can mend."""
         try:
-            self._store(incoming, association_id)
+            intake.take(incoming.claim())
         except (ArchiveError, DatabaseBusy) as error:
             self._warn(self._refusals, "instance refused", association_id, error)
             return Answer(status_of(error), _comment(str(error)))
@@ -102,6 +110,7 @@ class Handlers:
     ) -> Answer:
         """Answer an N-ACTION or N-EVENT-REPORT (PS3.7 10.1.1, 10.1.4), whose data set has come."""
         try:
+            self._admissions.settle()  # a peer may ask about what another association has just brought
             return self._commitment.take(request, context, incoming, guest.calling_ae_title)
         except (CommitmentError, ArchiveFull, DatabaseBusy) as error:
             self._warn(self._refusals, "commitment refused", guest.association_id, error)
@@ -109,14 +118,6 @@ class Handlers:
         except Exception as error:  # noqa: BLE001 - an event handler answers, whatever happens
             log_failure(logger, "commitment not recorded", error, association=guest.association_id)
             return Answer(commitment_status_of(error), "the node failed; see its log")
-
-    def _store(self, incoming: IncomingInstance, association_id: int) -> Admission:
-        """Keep what was sent, then record it; only then is it ours."""
-        received = self._archive.finish(incoming.claim(), association_id)
-        try:
-            return admit_instance(self._archive, self._index, received, association_id)
-        finally:
-            self._archive.settle(received)
 
     def _warn(self, quota: Quota, event: str, association_id: int, error: Exception) -> None:
         left_out = quota.take()

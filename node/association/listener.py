@@ -116,6 +116,10 @@ class Listener:
         self._accepting = acceptor, thread
         thread.start()
 
+    def settle_late(self) -> None:
+        """Make the rows of instances that have waited for long, or could not be made; to be called every so often."""
+        self._reception.handlers.settle_late()
+
     def drain(self, seconds: float) -> int:
         """Stop listening, give open associations so long to finish, abort the rest; return how many.
 

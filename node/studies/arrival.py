@@ -1,4 +1,4 @@
-"""The usual arrival, a new instance of a series that is being received, in three statements and no objects.
+"""Usual arrivals, new instances of a series that is being received, in three statements each and no objects.
 
 Of a series of hundreds all but the first instance come this way. Opening a session, and loading and flushing
 objects for each, took longer than everything else between its last byte and its answer.
@@ -6,6 +6,7 @@ objects for each, took longer than everything else between its last byte and its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from sqlalchemy import bindparam, exists, select, update
@@ -62,13 +63,18 @@ class UsualArrivals:
         self._commits = commits
         self._clock = clock
 
-    def add(self, received: ReceivedInstance, association_id: int, *, is_flushed: bool) -> bool:
-        """Return whether the instance has its row, committed; it has none if there is anything to decide about it.
+    def add(self, batch: Sequence[ReceivedInstance], association_id: int, *, is_flushed: bool) -> list[bool]:
+        """Return which instances have their rows, all committed at once; the others need a decision.
 
-        The study or series is new, the study is past receiving or states another patient, or the instance is
+        Their study or series is new, the study is past receiving or states another patient, or the instance is
         known or a result of ours. Raises DatabaseBusy, ArchiveFull.
         """
-        return self._commits.run(partial(self._is_added, received, association_id), is_flushed=is_flushed)
+        return self._commits.run(partial(self._are_added, batch, association_id), is_flushed=is_flushed)
+
+    def _are_added(
+        self, batch: Sequence[ReceivedInstance], association_id: int, transaction: Transaction
+    ) -> list[bool]:
+        return [self._is_added(received, association_id, transaction) for received in batch]
 
     def _is_added(self, received: ReceivedInstance, association_id: int, transaction: Transaction) -> bool:
         now, uid = self._clock.now(), received.sop_instance_uid

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, exists, select
 from sqlalchemy.orm import Session
 
 from node.clock import Clock
@@ -16,6 +16,7 @@ from node.database import (
     EventName,
     GroupCommit,
     Instance,
+    Prepared,
     Result,
     Series,
     Study,
@@ -28,6 +29,13 @@ from node.studies.arrival import UsualArrivals
 from node.studies.association_rows import Call, add_open, add_rejected, end_all, end_every_open
 from node.studies.header import select_header, stated_text
 from node.vocabulary import Admission, ReceivedInstance
+
+_IS_KNOWN = Prepared(
+    select(
+        exists().where(Instance.sop_instance_uid == bindparam("uid"))
+        | exists().where(Result.sop_instance_uid == bindparam("uid"))
+    )
+)
 
 
 class InstanceIndex:
@@ -95,12 +103,10 @@ class InstanceIndex:
         is recorded, the first instance stays. The same instance in another transfer syntax is a
         repeat, not a conflict. A new instance of a study that was complete opens it again.
         """
-        is_flushed = self._flushes_instances or association_id in self._unflushed
-        if self._usual.add(received, association_id, is_flushed=is_flushed):
-            admission: Admission | None = Admission.NEW
-        else:
-            admit = partial(self._admit, received, association_id)
-            admission, first_sha256 = self._commits.run(admit, is_flushed=is_flushed)
+        if self.record_usual([received], association_id) == [True]:
+            return Admission.NEW
+        admit = partial(self._admit, received, association_id)
+        admission, first_sha256 = self._commits.run(admit, is_flushed=self._is_flushed(association_id))
         self._unflushed.discard(association_id)
         if admission is None:
             raise InstanceConflict(
@@ -108,6 +114,27 @@ class InstanceIndex:
                 f"{first_sha256[:12]}… as first received; the first is kept, the second quarantined"
             )
         return admission
+
+    def record_usual(self, batch: Sequence[ReceivedInstance], association_id: int) -> list[bool]:
+        """Commit the rows of those instances about which there is nothing to decide, and tell which they are.
+
+        All are of one association. `record` decides about the others. Raises DatabaseBusy, ArchiveFull.
+        """
+        added = self._usual.add(batch, association_id, is_flushed=self._is_flushed(association_id))
+        if any(added):
+            self._unflushed.discard(association_id)
+        return added
+
+    def may_follow(self, sop_instance_uid: str, association_id: int) -> bool:
+        """Tell whether the row of an instance may follow its answer.
+
+        There is nothing to decide about the answer, for neither an instance nor a result of ours is known by this
+        UID, and the association, which a row made from the journal names, can be lost no more.
+        """
+        if association_id in self._unflushed:
+            return False
+        ((is_known,),) = self._database.ask(_IS_KNOWN, uid=sop_instance_uid)
+        return not is_known
 
     def refers_to(self, path: str) -> bool:
         """Tell whether an instance in the index lies at this path of the archive."""
@@ -118,6 +145,9 @@ class InstanceIndex:
         """Return which of these keys are those of associations."""
         with self._database.reading() as session:
             return frozenset(session.scalars(select(Association.id).where(Association.id.in_(set(keys)))))
+
+    def _is_flushed(self, association_id: int) -> bool:
+        return self._flushes_instances or association_id in self._unflushed
 
     def _admit(
         self, received: ReceivedInstance, association_id: int, session: Session

@@ -210,7 +210,26 @@ def test_instances_of_four_senders_that_wait_share_one_commit(node: Node, shared
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs the package strace")
-def test_success_is_answered_after_the_journal_is_on_the_device_and_the_row_committed(tmp_path: Path, ct: Path) -> None:
+def test_the_first_answer_comes_after_the_journal_is_on_the_device_and_the_row_committed(
+    tmp_path: Path, ct: Path
+) -> None:
+    steps = steps_of(tmp_path, [ct])
+    assert steps[:5] == ["copy to journal", "flush journal", "rename", "commit", "answer"]
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs the package strace")
+def test_later_answers_come_after_the_journal_is_on_the_device_and_file_and_row_in_this_order(
+    tmp_path: Path, ct: Path
+) -> None:
+    other = dcmread(ct)
+    other.SOPInstanceUID = other.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    other.save_as(tmp_path / "other.dcm", enforce_file_format=True)
+    steps = steps_of(tmp_path, [ct, tmp_path / "other.dcm"])
+    assert steps[:5] == ["copy to journal", "flush journal", "answer", "rename", "commit"]
+
+
+def steps_of(tmp_path: Path, paths: list[Path]) -> list[str]:
+    """Return what the thread of an association that brings these did from the last one's copy in the journal on."""
     trace = tmp_path / "trace"
     calls = "trace=fdatasync,rename,pwrite64,pwritev2,sendto"
     command = ["strace", "-f", "-y", "-e", calls, "-o", trace, sys.executable, "-c", SERVE, tmp_path]
@@ -218,15 +237,14 @@ def test_success_is_answered_after_the_journal_is_on_the_device_and_the_row_comm
         assert process.stdin is not None
         assert process.stdout is not None
         peer = PeerAddress("RADNODE", "127.0.0.1", int(process.stdout.readline()))
-        (answer,) = send_instances("MODALITY", peer, [ct], 20.0)
+        answers = list(send_instances("MODALITY", peer, paths, 20.0))
         process.stdin.close()
-    assert answer.status == 0x0000
+    assert {answer.status for answer in answers} == {0x0000}
     lines = trace.read_text().splitlines()
     (thread,) = {line.split()[0] for line in lines if step_of(line) == "copy to journal"}  # others make a segment ready
     steps = [step for line in lines if line.split()[0] == thread and (step := step_of(line))]
-    kept = steps.index("copy to journal")
-    in_order = ["copy to journal", "flush journal", "rename", "commit", "answer"]
-    assert [step for step, _ in groupby(steps[kept:])][:5] == in_order
+    last = len(steps) - 1 - steps[::-1].index("copy to journal")
+    return [step for step, _ in groupby(steps[last:])]
 
 
 def step_of(line: str) -> str | None:

@@ -102,7 +102,7 @@ def story_for(point: str, folder: Path, pacs: Pacs) -> Story:
             return _ending_as("attention", write_story(folder, number, "REFUSE"))
         case "job attempt failed" | "job failed":
             return _ending_as("attention", write_story(folder, number, "FAIL"))
-        case "study held":
+        case "study held" | "instance answered":  # a second one, of which file and row follow the answer
             return _ending_as("held", write_story(folder, number, PatientID="OTHER"))
         case "part flushed":  # which only happens to what is too large for the journal
             return write_story(folder, number, padding=JournalSize.of(1).largest_file_bytes)

@@ -69,11 +69,13 @@ JUDGED = {
     "node/results/predecessors.py": ("tests/results/test_references.py",),
     "node/studies/admission.py": ("tests/studies/test_admission.py",),
     "node/studies/association_rows.py": ("tests/studies/test_index.py",),
+    "node/studies/claims.py": ("tests/studies/test_claims.py",),
     "node/studies/index.py": (
         "tests/studies/test_index.py",
         "tests/studies/test_association_rows.py",
         "tests/studies/test_admission.py",
     ),
+    "node/studies/intake.py": ("tests/studies/test_intake.py",),
 }
 
 
