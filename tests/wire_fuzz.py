@@ -29,6 +29,7 @@ from raw_peer import (
 )
 
 from node.archive import Archive
+from node.archive.journal import Journal, JournalSize
 from node.association.allowlist import Caller
 from node.association.commitment import CommitmentService
 from node.association.contexts import supported_contexts
@@ -146,9 +147,13 @@ class FuzzedReceiver:
         database = Database(root / "node.db")
         database.migrate()
         clock, known = SystemClock(), Settings(peers={"FUZZ": Peer(ae_title="FUZZ", host="127.0.0.1", port=104)})
+        journal = Journal(root / "archive", clock.boot_id, database.sync, JournalSize.of(8))
+        archive = Archive(root / "archive", durability=journal)
+        journal.replay(archive.put_back)
+        journal.start()
         self._handlers = Handlers(
-            Archive(root / "archive"),
-            InstanceIndex(database, clock),
+            archive,
+            InstanceIndex(database, clock, flushes_instances=False),
             1_000_000,
             CommitmentService(RequestBook(database, known, clock), Pledges(database, known.delivery, clock)),
         )

@@ -14,6 +14,7 @@ from node.upper_layer.pdu import HEADER, MAXIMUM_PDU_BYTES, WITHIN_ASSOCIATION, 
 
 _BUFFER_BYTES = HEADER.size + MAXIMUM_PDU_BYTES
 _LAST_WORDS_SECONDS = 1.0
+_NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Wire:
@@ -28,6 +29,8 @@ class Wire:
         """Give the peer `patience_seconds` for each PDU, from when we begin to wait for it to its last byte."""
         with suppress(OSError):  # the peer has gone already, as the first read will show
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # With a timeout Python asks whether there is something before each read, also where there always is.
+        connection.setblocking(False)
         self._socket = connection
         self._patience_seconds = patience_seconds
         self._monotonic = monotonic
@@ -55,9 +58,7 @@ class Wire:
         """Tell whether something of the peer's, or its end, is there within so many seconds."""
         if self._start < self._end or (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
             return True
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
+        return self._is_ready(select.POLLIN, seconds)
 
     def send(self, pdus: bytes | memoryview) -> None:
         """Send PDUs; raises PeerTooSlow for a peer that takes nothing for as long as we wait, ConnectionLost."""
@@ -82,14 +83,14 @@ class Wire:
 
     def _send(self, pdus: bytes | memoryview, patience_seconds: float) -> None:
         left = memoryview(pdus)
-        try:
-            self._socket.settimeout(patience_seconds)
-            while left:  # not sendall, which wants all of it taken within one timeout
+        while left:
+            try:
                 left = left[self._socket.send(left) :]
-        except TimeoutError as error:
-            raise PeerTooSlow(f"takes nothing for {patience_seconds:g} s") from error
-        except OSError as error:
-            raise ConnectionLost("connection failed while sending") from error
+            except _NOT_YET as waiting:
+                if not self._is_ready(_awaited(waiting, select.POLLOUT), patience_seconds):
+                    raise PeerTooSlow(f"takes nothing for {patience_seconds:g} s") from waiting
+            except OSError as error:
+                raise ConnectionLost("connection failed while sending") from error
 
     def _fill(self, needed: int, deadline: float) -> None:
         """Read until `needed` bytes are in the buffer, and whatever else is there."""
@@ -103,26 +104,43 @@ class Wire:
             self._end += self._receive(deadline)
 
     def _receive(self, deadline: float) -> int:
-        left = deadline - self.seconds_waited
-        if left <= 0.0:
-            raise PeerTooSlow(f"no whole PDU within {self._patience_seconds:g} s")
-        started = self._monotonic()
-        try:
-            # Linux forgets the option after a while, so it is set again for each read.
+        """Read what is there, and wait for it if nothing is."""
+        while True:
+            try:
+                received = self._socket.recv_into(self._buffer[self._end :])
+            except _NOT_YET as waiting:
+                self._wait(_awaited(waiting, select.POLLIN), deadline)
+                continue
+            except OSError as error:
+                raise ConnectionLost("connection failed") from error
+            if not received or self._is_interrupted:
+                raise ConnectionLost("connection closed")
+            return received
+
+    def _wait(self, event: int, deadline: float) -> None:
+        """Wait for the peer; what it has sent is acknowledged first, for it may wait for that in its turn."""
+        with suppress(OSError):  # the next read shows that it has gone
+            # Linux forgets the option after a while, so it is set again each time.
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-            self._socket.settimeout(left)
-            received = self._socket.recv_into(self._buffer[self._end :])
-        except TimeoutError as error:
-            raise PeerTooSlow(f"no whole PDU within {self._patience_seconds:g} s") from error
-        except OSError as error:
-            raise ConnectionLost("connection failed") from error
-        finally:
-            self.seconds_waited += self._monotonic() - started
-        if not received or self._is_interrupted:
-            raise ConnectionLost("connection closed")
-        return received
+        started = self._monotonic()
+        is_ready = self._is_ready(event, deadline - self.seconds_waited)
+        self.seconds_waited += self._monotonic() - started
+        if not is_ready:
+            raise PeerTooSlow(f"no whole PDU within {self._patience_seconds:g} s")
+
+    def _is_ready(self, event: int, seconds: float) -> bool:
+        poll = select.poll()
+        poll.register(self._socket, event)
+        return bool(poll.poll(max(0.0, seconds) * 1000))
 
     def _shut_down(self, direction: int) -> None:
         with suppress(OSError):  # it may be closed already
             # The method of a TLS socket would forget its keys, and what is sent would go out in plain text.
             socket.socket.shutdown(self._socket, direction)
+
+
+def _awaited(waiting: OSError, otherwise: int) -> int:
+    """Return what to poll for: TLS may have to read in order to write, and the other way round."""
+    if isinstance(waiting, ssl.SSLWantReadError):
+        return select.POLLIN
+    return select.POLLOUT if isinstance(waiting, ssl.SSLWantWriteError) else otherwise

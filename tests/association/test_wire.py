@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -25,7 +26,8 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 def test_neither_side_waits_for_the_other(pair: tuple[socket.socket, socket.socket]) -> None:
     peer, ours = pair
     wire = Wire(ours, patience_seconds=5.0)
-    peer.sendall(ECHO)
+    peer.sendall(ECHO[:-1])
+    threading.Timer(0.1, peer.sendall, [ECHO[-1:]]).start()
     wire.next_pdu()
     assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK)
