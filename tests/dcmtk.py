@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from programs import program
 from pydicom.filereader import read_file_meta_info
 from pynetdicom.dsutils import split_dataset
 from waiting import until
@@ -28,12 +29,9 @@ def store_scp(folder: Path, *options: str) -> Iterator[PeerAddress]:
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     command = ["storescp", "+B", "+xa", *options, "-od", str(folder), str(port)]
-    with subprocess.Popen(command, env=PROMPT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_for_port(port)
-            yield PeerAddress("STORESCP", "127.0.0.1", port)
-        finally:
-            process.kill()
+    with program(command, PROMPT) as running:
+        running.until(lambda: is_listening(port))
+        yield PeerAddress("STORESCP", "127.0.0.1", port)
 
 
 def run(program: str, *arguments: str | Path | int) -> subprocess.CompletedProcess[str]:
@@ -58,7 +56,7 @@ def is_listening(port: int) -> bool:
     """Tell whether anything listens on a port of loopback."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except (ConnectionRefusedError, ConnectionResetError):
+    except (ConnectionRefusedError, ConnectionResetError, TimeoutError):
         return False
     return True
 
