@@ -47,9 +47,7 @@ def program(command: Sequence[str], environment: Mapping[str, str] | None = None
     """Run a program until the block ends."""
     with (
         tempfile.TemporaryFile() as printed,
-        subprocess.Popen(
-            command, stdout=printed, stderr=printed, env=environment, start_new_session=True
-        ) as process,
+        subprocess.Popen(command, stdout=printed, stderr=printed, env=environment, start_new_session=True) as process,
     ):
         try:
             yield Program(process, printed)
