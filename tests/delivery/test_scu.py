@@ -16,12 +16,13 @@ from pydicom import dcmread, uid
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.presentation import AllStoragePresentationContexts, build_context
+from waiting import PATIENCE_SECONDS
 
 from node.delivery.scu import Fate, StoreAnswer, classify, echo, send_instances
 from node.errors import DeliveryDelayed, DeliveryRefused
 from node.vocabulary import PeerAddress
 
-TIMEOUT = 10.0
+TIMEOUT = PATIENCE_SECONDS
 
 
 @contextmanager
