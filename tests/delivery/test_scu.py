@@ -165,8 +165,6 @@ def test_an_abort_instead_of_an_answer_delays_the_rest(ct: Path, small: Path) ->
     assert [answer.status for answer in answers] == [0x0000]
 
 
-# Its own end of the connection, which is gone by then, pynetdicom leaves to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_peer_that_never_answers_is_given_up_after_the_timeout(ct: Path) -> None:
     release = threading.Event()
 
