@@ -17,6 +17,7 @@ from pynetdicom import AE, evt
 from pynetdicom.dsutils import encode
 from pynetdicom.events import Event as PeerEvent
 from sqlalchemy import select
+from waiting import PATIENCE_SECONDS
 
 from node.commitment.information import COMMITMENT_CLASS, COMMITMENT_INSTANCE, decode_report
 from node.commitment.judgement import Judgement
@@ -80,7 +81,7 @@ def asker(*answers: int | None, port: int = 0, knows_roles: bool = True) -> Iter
 def ask(address: PeerAddress, request: CommitmentRequest, calling: str = ASKER) -> tuple[int, str]:
     """Ask a node for commitment as pynetdicom does it; return status and comment."""
     entity = AE(calling)
-    entity.acse_timeout = entity.dimse_timeout = 30
+    entity.acse_timeout = entity.dimse_timeout = PATIENCE_SECONDS
     entity.add_requested_context(COMMITMENT_CLASS, SYNTAXES)
     association = entity.associate(address.host, address.port, ae_title=address.ae_title)
     assert association.is_established
@@ -151,5 +152,5 @@ class Side:
 def side(folder: Path, peer: Peer | None = None, **limits: float) -> Side:
     """Make a node's side that knows one peer, with nothing in its archive."""
     known = peer or Peer(ae_title=ASKER, host="127.0.0.1", port=104)
-    delivery = DeliverySection(**{"timeout_seconds": 5.0, **limits})
+    delivery = DeliverySection(**{"timeout_seconds": PATIENCE_SECONDS, **limits})
     return Side(keeper(folder), Settings(peers={"asker": known}, delivery=delivery))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from programs import program
 from pydicom.filereader import read_file_meta_info
 from pynetdicom.dsutils import split_dataset
 from waiting import until
@@ -21,6 +23,9 @@ needs_dcmtk = pytest.mark.skipif(shutil.which("storescp") is None, reason="needs
 
 PROMPT = os.environ | {"TCP_NODELAY": "1"}
 
+# None of those that Linux gives to whoever asks for any, as other tests do between our choice of one and its use.
+_PORTS = range(12_000, 32_000)
+
 
 @contextmanager
 def store_scp(folder: Path, *options: str) -> Iterator[PeerAddress]:
@@ -28,12 +33,9 @@ def store_scp(folder: Path, *options: str) -> Iterator[PeerAddress]:
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     command = ["storescp", "+B", "+xa", *options, "-od", str(folder), str(port)]
-    with subprocess.Popen(command, env=PROMPT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_for_port(port)
-            yield PeerAddress("STORESCP", "127.0.0.1", port)
-        finally:
-            process.kill()
+    with program(command, PROMPT) as running:
+        running.until(lambda: is_listening(port))
+        yield PeerAddress("STORESCP", "127.0.0.1", port)
 
 
 def run(program: str, *arguments: str | Path | int) -> subprocess.CompletedProcess[str]:
@@ -44,9 +46,27 @@ def run(program: str, *arguments: str | Path | int) -> subprocess.CompletedProce
 
 
 def free_port() -> int:
-    """Return a port of loopback that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """Return a port of loopback that nothing listens on, and that nobody else gets while this process lives."""
+    return next(port for port in random.sample(_PORTS, len(_PORTS)) if _is_reserved(port) and _is_free(port))
+
+
+def _is_reserved(port: int) -> bool:
+    """Reserve a port among all processes that ask here, by a name that goes with this one; tell whether it is ours."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as name:
+        try:
+            name.bind(f"\0radnode-test-port-{port}")
+        except OSError:
+            return False
+        name.detach()  # and so left open
+    return True
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def wait_for_port(port: int) -> None:
@@ -58,7 +78,7 @@ def is_listening(port: int) -> bool:
     """Tell whether anything listens on a port of loopback."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except (ConnectionRefusedError, ConnectionResetError):
+    except (ConnectionRefusedError, ConnectionResetError, TimeoutError):
         return False
     return True
 

@@ -6,7 +6,7 @@ import time
 
 from pynetdicom import AE
 
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 60.0
 
 
 def end_entity(entity: AE) -> None:

@@ -16,7 +16,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from served import wait_until_it_answers
 from validators import findings
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from node.database import Database
 from node.studies.overview import StudyDetail, describe_study, list_studies
@@ -81,7 +81,7 @@ def exchange(folder: Path, sent: Mapping[str, list[Path]], site: Site, patience_
                 yield made
             finally:
                 node.terminate()
-                node.wait(60)
+                node.wait(PATIENCE_SECONDS)
 
 
 def faults_of_results(

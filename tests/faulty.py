@@ -12,7 +12,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -174,6 +174,7 @@ class FaultyNode:
     pacs: Pacs
     port: int = field(default_factory=free_port)
     pid: int = 0
+    began: str = ""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -199,26 +200,32 @@ class FaultyNode:
         if not keep_mark:
             self.mark.unlink(missing_ok=True)
         self.pid = self.server.fork(folder=str(self.folder), fault=fault, mark=str(self.mark))
+        self.began = _began(self.pid)
 
     def ask(self, verb: str, study_uid: str, fault: str = "") -> None:
         """Let a process of its own do what a person asks for, and wait for its end."""
         self.mark.unlink(missing_ok=True)
         mark = str(self.mark)
         pid = self.server.fork(folder=str(self.folder), verb=verb, study=study_uid, fault=fault, mark=mark)
-        until(lambda: not _runs(pid))
+        began = _began(pid)
+        until(lambda: not _runs(pid, began))
 
     def is_alive(self) -> bool:
-        return _runs(self.pid)
+        return _runs(self.pid, self.began)
 
     def kill(self) -> None:
-        if self.is_alive():
-            os.kill(self.pid, signal.SIGKILL)
-            until(lambda: not self.is_alive())
+        self._signal(signal.SIGKILL)
 
     def terminate(self) -> None:
         """Ask the node to stop, and wait until it has."""
-        os.kill(self.pid, signal.SIGTERM)
-        until(lambda: not self.is_alive())
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, number: int) -> None:
+        """Send the node a signal, unless it has ended, and wait until it has."""
+        if self.is_alive():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+            until(lambda: not self.is_alive())
 
     def send(self, story: Story) -> None:
         """Send everything, as often as it takes until one association brings all of it."""
@@ -299,9 +306,17 @@ class FaultyNode:
         until(is_so_or_gone, self.folder / "node.log")
 
 
-def _runs(pid: int) -> bool:
+def _runs(pid: int, began: str) -> bool:
     """Tell whether any thread of a process is left; a dying node holds its lock until the last has gone."""
-    return pid > 0 and Path(f"/proc/{pid}").exists()
+    return began != "" and _began(pid) == began
+
+
+def _began(pid: int) -> str:
+    """Return when a process began, "" where there is none: its number is soon another's, where there are many."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _is(story: Story) -> Any:

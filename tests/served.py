@@ -6,16 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dcmtk import free_port, wait_for_port
+from dcmtk import free_port, is_listening
 from model_copies import copy_model
 from orthanc import Namespace
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from node.catalog import Model
 from node.database import Database
@@ -101,19 +102,32 @@ class ServedNode:
             environment = os.environ | {COUNT: "1", SPARE: "false"} | self.environment
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
-            wait_for_port(self.port)
+            self._wait(lambda: is_listening(self.port))
             if self.waits_for_workers:
                 # They come when what they serve is converted.
-                until(self.workers, self.folder / "node.log", BUILD_SECONDS)
+                self._wait(self.workers, BUILD_SECONDS)
         except AssertionError:
             self.stop()
             raise
+
+    def _wait(self, is_so: Callable[[], object], patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until something is so of the node, which it never is once that has ended."""
+
+        def is_so_while_it_runs() -> object:
+            assert self.process is not None
+            assert self.process.poll() is None, f"the node ended with {self.process.returncode}:\n{self.log[-3000:]}"
+            return is_so()
+
+        until(is_so_while_it_runs, self.folder / "node.log", patience_seconds)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send the process a signal and return its exit code."""
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(60)
+        try:
+            return self.process.wait(PATIENCE_SECONDS)
+        finally:
+            self.process.kill()  # one that does not stop must not meet the next test
 
     def workers(self) -> list[int]:
         """Return the process ids of the workers."""
@@ -126,12 +140,11 @@ class ServedNode:
     def children(self) -> list[int]:
         """Return the process ids of all that the node started, from whichever thread, and that still runs."""
         assert self.process is not None
-        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return [int(child) for thread in threads for child in thread.read_text().split()]
+        return children_of(self.process.pid)
 
     def send(self, *paths: Path) -> None:
         address = PeerAddress("RADNODE", "127.0.0.1", self.port)
-        answers = list(send_instances(self.pacs.ae_title, address, paths, 30.0))
+        answers = list(send_instances(self.pacs.ae_title, address, paths, PATIENCE_SECONDS))
         assert [answer.text for answer in answers if classify(answer.status) is not Fate.SENT] == []
 
     def study(self, dataset: Dataset) -> StudyDetail:
@@ -145,6 +158,15 @@ class ServedNode:
 
     def returned(self) -> list[Dataset]:
         return [dcmread(path) for path in self.pacs.received()]
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the process ids of all that a process started, from whichever of its threads."""
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            found += map(int, thread.read_text().split())
+    return found
 
 
 def command_line(pid: int) -> list[str]:
@@ -191,7 +213,7 @@ def wait_until_it_answers(network: Namespace, process: subprocess.Popen[bytes], 
     """Return once a node in a namespace answers C-ECHO to dcmtk."""
 
     def answers() -> bool:
-        assert process.poll() is None, "the node ended at once; see its log"
+        assert process.poll() is None, f"the node ended at once, with {process.returncode}; see its log"
         echo = network.run("echoscu", "--aetitle", "ORTHANC", "--call", "RADNODE", "127.0.0.1", port)
         return echo.returncode == 0
 
@@ -205,8 +227,7 @@ def are_gone(pids: Sequence[int]) -> bool:
 
 def _runs(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    return state != "Z"
+    return state not in "ZX"

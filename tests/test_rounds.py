@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 import pytest
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from node.rounds import Rounds, _Ticket
 
@@ -22,7 +22,7 @@ class Service:
 
     def serve(self, entries: Sequence[int]) -> None:
         self.begun.set()
-        assert self.allowed.wait(20)
+        assert self.allowed.wait(PATIENCE_SECONDS)
         self.served.append(list(entries))
         if -1 in entries:
             raise ZeroDivisionError
@@ -57,13 +57,13 @@ def test_one_alone_is_served_at_once() -> None:
 def test_those_who_come_during_a_round_share_the_next() -> None:
     service = Service()
     first, ends = joined(service, [1])
-    assert service.begun.wait(20)
+    assert service.begun.wait(PATIENCE_SECONDS)
     others, other_ends = joined(service, [2, 3, 4])
     until(lambda: len(service.rounds._waiting) == 3)
     assert ends == other_ends == []
     service.allowed.set()
     for thread in [*first, *others]:
-        thread.join(20)
+        thread.join(PATIENCE_SECONDS)
     assert [sorted(entries) for entries in service.served] == [[1], [2, 3, 4]]
     assert (ends, other_ends) == (["served"], ["served"] * 3)
 
@@ -71,12 +71,12 @@ def test_those_who_come_during_a_round_share_the_next() -> None:
 def test_a_round_that_fails_fails_for_each_who_waited_for_it_and_for_no_other() -> None:
     service = Service()
     first, ends = joined(service, [1])
-    assert service.begun.wait(20)
+    assert service.begun.wait(PATIENCE_SECONDS)
     others, other_ends = joined(service, [-1, 2, 3])
     until(lambda: len(service.rounds._waiting) == 3)
     service.allowed.set()
     for thread in [*first, *others]:
-        thread.join(20)
+        thread.join(PATIENCE_SECONDS)
     assert (ends, other_ends) == (["served"], ["failed"] * 3)
     service.rounds.join(5)
     assert service.served[-1] == [5]
@@ -115,6 +115,6 @@ def test_a_service_is_never_in_two_rounds_at_once() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_SECONDS)
     assert overlaps == []
     assert sorted(count) == sorted(1000 * k + i for k in range(8) for i in range(50))

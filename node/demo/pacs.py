@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -18,6 +19,8 @@ OUT_OF_RESOURCES = 0xA700
 
 VERIFICATION = UID("1.2.840.10008.1.1")
 LOOPBACK = "127.0.0.1"
+END_SECONDS = 10.0
+LOOK_SECONDS = 0.01
 
 
 class SmallPacs:
@@ -53,8 +56,15 @@ class SmallPacs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._let_associations_end()
         self._entity.shutdown()
         self._server = None
+
+    def _let_associations_end(self) -> None:
+        """Wait until what was associated has gone, or a while: pynetdicom's threads break when aborted as they end."""
+        deadline = time.monotonic() + END_SECONDS
+        while self._entity.active_associations and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
 
     @property
     def port(self) -> int:

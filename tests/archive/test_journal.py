@@ -13,6 +13,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
+from waiting import PATIENCE_SECONDS
 
 from node.archive import AnnouncedInstance, Archive
 from node.archive.journal import Journal, JournalSize
@@ -154,7 +155,7 @@ def test_space_is_used_again_and_nothing_is_lost_however_much_comes(tmp_path: Pa
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE_SECONDS)
     assert len(received) == 160
     assert len(list((tmp_path / "journal").iterdir())) == SMALL.most_segments
     assert len(synced) >= 160 * 4 * PAGE // (SMALL.most_segments * SMALL.segment_bytes)
@@ -172,7 +173,7 @@ def test_a_copy_stays_until_its_row_is_committed(tmp_path: Path) -> None:
         flushing.join(0.3)
         assert flushing.is_alive()
         archive.settle(received)
-        flushing.join(10)
+        flushing.join(PATIENCE_SECONDS)
         assert not flushing.is_alive()
 
 
@@ -243,7 +244,7 @@ def test_an_instance_that_comes_twice_at_once_stays_until_both_have_their_rows(t
         flushing.join(0.3)
         assert flushing.is_alive()
         archive.settle(other)
-        flushing.join(10)
+        flushing.join(PATIENCE_SECONDS)
         assert not flushing.is_alive()
 
 

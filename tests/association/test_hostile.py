@@ -29,7 +29,7 @@ from raw_peer import (
 )
 from receiving import SERVE, Node, running, send
 from violations import VIOLATIONS
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from node.association.acceptor import PendingLimits
 from node.peers import Peer
@@ -87,9 +87,9 @@ def test_requests_half_sent_cost_no_thread_and_keep_no_honest_peer_out(node: Nod
 def test_of_too_many_the_oldest_of_the_busiest_address_goes(tmp_path: Path) -> None:
     with running(tmp_path, pending=PendingLimits(4, request_seconds=600.0)) as node, contextlib.ExitStack() as stack:
         address = ("127.0.0.1", node.listener.port)
-        quiet = socket.create_connection(address, timeout=20, source_address=("127.0.0.2", 0))
+        quiet = socket.create_connection(address, timeout=PATIENCE_SECONDS, source_address=("127.0.0.2", 0))
         stack.enter_context(quiet)
-        greedy = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(20)]
+        greedy = [stack.enter_context(socket.create_connection(address, timeout=PATIENCE_SECONDS)) for _ in range(20)]
         for pushed_out in greedy[:17]:
             assert pushed_out.recv(1) == b""
         quiet.sendall(PROPOSAL)
@@ -250,7 +250,7 @@ def test_honest_peers_are_served_during_an_attack(tmp_path: Path, ct: Path, send
         finally:
             ended.set()
             for attacker in attackers:
-                attacker.join(30)
+                attacker.join(PATIENCE_SECONDS)
         assert [code for code, _ in sent] == [0] * sends
         assert sends < 1000 or sorted(seconds for _, seconds in sent)[990] <= 2.0
         assert len(node.instances) == 1

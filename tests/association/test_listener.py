@@ -12,7 +12,7 @@ from dcmtk import is_listening, needs_dcmtk, run
 from pydicom import dcmread
 from raw_peer import PROPOSAL, RawPeer
 from receiving import Node, ask, associated, request_of, running, send, start_of_store
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from node.archive.part import HELD_BYTES
 from node.association import CommitmentService, Listener, ListenerSettings
@@ -32,7 +32,7 @@ def test_dcmtk_echoes(node: Node) -> None:
 
 
 def test_the_node_answers_its_own_echo(node: Node) -> None:
-    assert echo("MODALITY", node.address, 10.0) < 10.0
+    assert echo("MODALITY", node.address, PATIENCE_SECONDS) < PATIENCE_SECONDS
 
 
 def test_every_storage_class_is_supported_and_deflated_is_not() -> None:
@@ -132,12 +132,12 @@ def test_draining_lets_an_open_association_finish_and_takes_no_new_one(node: Nod
     port = node.listener.port
     aborted: list[int] = []
     with associated(node, ct) as association:
-        draining = threading.Thread(target=lambda: aborted.append(node.listener.drain(20.0)))
+        draining = threading.Thread(target=lambda: aborted.append(node.listener.drain(PATIENCE_SECONDS)))
         draining.start()
         until(lambda: not is_listening(port))
         assert ask(association, request_of(ct)).Status == 0x0000
         association.release()
-        draining.join(10)
+        draining.join(PATIENCE_SECONDS)
     assert aborted == [0]
     assert node.endings() == ["released"]
     assert list(node.instances) == [dcmread(ct).SOPInstanceUID]
@@ -161,4 +161,4 @@ def test_draining_ends_an_association_that_is_silent_within_a_pdu(node: Node, ct
 def test_a_connection_closed_before_any_request_occupies_nothing(node: Node) -> None:
     for _ in range(3):
         socket.create_connection(("127.0.0.1", node.listener.port)).close()
-    assert node.listener.drain(5.0) == 0
+    assert node.listener.drain(PATIENCE_SECONDS) == 0

@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from certificates import Certificate, issue, make_authority, needs_openssl
 from dcmtk import data_set_bytes, needs_dcmtk, run
 from raw_peer import ECHO, PROPOSAL, RELEASE, RawPeer, data, pdv, store
 from receiving import Node, running, send
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from node.association.acceptor import PendingLimits
 from node.errors import SettingsError
@@ -62,7 +63,7 @@ def secured(port: int, authority: Certificate, own: Certificate | None = None) -
     context = ssl.create_default_context(cafile=str(authority.file))
     if own is not None:
         context.load_cert_chain(own.file, own.key)
-    plain = socket.create_connection(("127.0.0.1", port), timeout=20)
+    plain = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
     return RawPeer(context.wrap_socket(plain, server_hostname="localhost"))
 
 
@@ -86,7 +87,7 @@ def is_let_in(port: int, authority: Certificate, own: Certificate | None) -> boo
 def s_client(port: int, *options: str) -> subprocess.CompletedProcess[str]:
     """Shake hands with the options of `openssl s_client`, at its lowest security level."""
     command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", *options]
-    return subprocess.run(command, input="", capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(command, input="", capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(("version", "suite"), [("-tls1_2", "ECDHE-ECDSA-AES256-GCM-SHA384"), ("-tls1_3", "TLS_AES")])
@@ -221,14 +222,17 @@ def test_a_subject_is_stated_as_openssl_shows_it(tmp_path: Path, ours: Certifica
 def test_a_handshake_that_does_not_go_on_is_closed_and_holds_up_no_other(
     tmp_path: Path, ours: Certificate, authority: Certificate, said: bytes
 ) -> None:
-    limits = PendingLimits(request_seconds=1.0)
-    with running(tmp_path, tls=section(ours, authority), pending=limits) as node:
-        silent = [RawPeer.connect(node.listener.tls_port).say(said) for _ in range(30)]
+    (tmp_path / "patient").mkdir()
+    patient, impatient = (PendingLimits(request_seconds=seconds) for seconds in (600.0, 0.3))
+    with running(tmp_path / "patient", tls=section(ours, authority), pending=patient) as node, ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(RawPeer.connect(node.listener.tls_port)).say(said)
         with secured(node.listener.tls_port, authority) as honest:
             assert honest.say(PROPOSAL).hear()[0] == 2
             assert honest.say(ECHO).status() == 0x0000
-        for peer in silent:
-            with peer:
+    with running(tmp_path, tls=section(ours, authority), pending=impatient) as node:
+        for peer in [RawPeer.connect(node.listener.tls_port).say(said) for _ in range(30)]:
+            with peer, suppress(ConnectionResetError):
                 while peer.connection.recv(100):
                     pass
 

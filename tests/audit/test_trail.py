@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from rows import LUNG_RULE, Gathering, gathering, received
+from waiting import PATIENCE_SECONDS
 
 from node.audit.sinks import DailyFile, Entry, Syslog, SyslogServer
 from node.audit.trail import AuditTrail
@@ -153,7 +154,7 @@ class Repository:
 
     def records(self) -> list[bytes]:
         """Return the records in the stream."""
-        self._thread.join(10)
+        self._thread.join(PATIENCE_SECONDS)
         records, rest = [], self.received
         while rest:
             length, _, rest = rest.partition(b" ")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from dcmtk import needs_dcmtk
+from dcmtk import free_port, needs_dcmtk
 from pydicom import dcmread
 
 from node.bench.comparison import Task, compare
@@ -254,7 +254,7 @@ def test_a_training_is_fed_whole_batches_of_the_volumes_of_a_person(tmp_path: Pa
 
 
 def test_a_crowd_of_echoes_is_counted_by_who_was_served(tmp_path: Path) -> None:
-    with SmallPacs(tmp_path) as pacs:
+    with SmallPacs(tmp_path, port=free_port()) as pacs:
         peer = PeerAddress(pacs.ae_title, "127.0.0.1", pacs.port)
         assert echo_in_turn(peer, 3) == 3
         assert echo_at_once(peer, 3) == 3

@@ -63,8 +63,8 @@ def test_a_report_that_is_refused_or_not_answered_comes_again_later(tmp_path: Pa
 
 
 def test_a_peer_that_says_nothing_is_asked_again(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
         node = side(tmp_path, asker_at(port), timeout_seconds=0.5)
         node.judged(request_for(UNKNOWN))
         node.reports.send_due("MODALITY")

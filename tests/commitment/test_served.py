@@ -16,14 +16,14 @@ from keeping import chest
 from orthanc import HTTP_PORT, PORT, TITLE, Namespace, Orthanc, namespace, orthanc, require_orthanc
 from pydicom.dataset import Dataset
 from served import ServedNode, wait_until_it_answers
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from node.demo.pacs import SmallPacs
 from node.faults import FAULT_VARIABLE, MARK_VARIABLE
 from node.vocabulary import CommitmentReport, InstanceReference, PeerAddress
 
 UNKNOWN = InstanceReference("1.2", "1.2.3")
-SETTINGS = "[delivery]\nfirst_retry_seconds = 0.3\nlongest_retry_seconds = 1.0\ntimeout_seconds = 5.0\n"
+SETTINGS = "[delivery]\nfirst_retry_seconds = 0.3\nlongest_retry_seconds = 1.0\n"
 HTTP = f"http://127.0.0.1:{HTTP_PORT}"
 
 
@@ -113,7 +113,7 @@ def test_a_node_that_is_killed_on_the_way_reports_all_the_same(node: ServedNode,
         except (AttributeError, RuntimeError):  # pynetdicom's empty answer
             assert point.startswith("commitment received")
         assert node.process is not None
-        node.process.wait(30)
+        node.process.wait(PATIENCE_SECONDS)
         assert mark.exists()
         node.start()
         if not was_answered:

@@ -13,7 +13,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import build_role
+from waiting import PATIENCE_SECONDS
 
 from node.commitment.information import (
     COMMITMENT_CLASS,
@@ -54,6 +56,7 @@ class CommittingPeer:
     asked: list[CommitmentRequest] = field(default_factory=list)
     report_answers: list[int] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
+    answered: threading.Event = field(default_factory=threading.Event)
     port: int = 0
 
     def store(self, event: evt.Event) -> int:
@@ -63,8 +66,9 @@ class CommittingPeer:
     def act(self, event: evt.Event) -> tuple[int, None]:
         request = decode_request(event.request.ActionInformation.getvalue(), event.context.transfer_syntax)
         self.asked.append(request)
+        self.answered.clear()
         if self.answer is None:
-            self.released.wait(10)
+            self.released.wait(PATIENCE_SECONDS)
             return 0x0000, None
         if self.report is not None:
             self._report_soon(event, self.report(request))
@@ -74,11 +78,16 @@ class CommittingPeer:
         """Report from a thread of its own once the N-ACTION is answered."""
 
         def send() -> None:
-            self.released.wait(0.1)
+            self.answered.wait(PATIENCE_SECONDS)
             message = report_message(report, event.context.transfer_syntax)
             event.assoc.dimse.send_msg(message, event.context.context_id)
 
         threading.Thread(target=send, daemon=True).start()
+
+    def note_pdu(self, event: evt.Event) -> None:
+        """Note that the answer has gone out, the one message between a request and what may follow it."""
+        if isinstance(event.pdu, P_DATA_TF):
+            self.answered.set()
 
     def note_message(self, event: evt.Event) -> None:
         command = event.message.command_set
@@ -104,7 +113,12 @@ def committing(peer: CommittingPeer, port: int = 0) -> Iterator[CommittingPeer]:
     entity.add_supported_context("1.2.840.10008.1.1")
     if peer.commits:
         entity.add_supported_context(COMMITMENT_CLASS)
-    handlers = [(evt.EVT_C_STORE, peer.store), (evt.EVT_N_ACTION, peer.act), (evt.EVT_DIMSE_RECV, peer.note_message)]
+    handlers = [
+        (evt.EVT_C_STORE, peer.store),
+        (evt.EVT_N_ACTION, peer.act),
+        (evt.EVT_DIMSE_RECV, peer.note_message),
+        (evt.EVT_PDU_SENT, peer.note_pdu),
+    ]
     server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
     assert server is not None
     peer.port = server.server_address[1]

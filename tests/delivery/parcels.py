@@ -19,6 +19,7 @@ from ending import end_entity
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from rows import Gathering, gathering
 from sqlalchemy import select
+from waiting import PATIENCE_SECONDS
 
 from node.archive import AnnouncedInstance, Archive
 from node.card import code_of
@@ -50,7 +51,7 @@ class Scene:
     study_uid: str
 
     def settings(self, peers: Mapping[str, Peer], **limits: float) -> Settings:
-        delivery = self.side.settings.delivery.model_copy(update={"timeout_seconds": 5.0, **limits})
+        delivery = self.side.settings.delivery.model_copy(update={"timeout_seconds": PATIENCE_SECONDS, **limits})
         return self.side.settings.model_copy(update={"delivery": delivery, "peers": peers})
 
     def outbox(self, port: int, **limits: float) -> Outbox:

@@ -10,7 +10,7 @@ from pathlib import Path
 from dcmtk import free_port
 from delivery.parcels import Scene, peer, scp, silent_peer
 from pynetdicom import evt
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from node.delivery.couriers import Couriers
 from node.demo.pacs import SmallPacs
@@ -32,12 +32,12 @@ def dispatch_until(couriers: Couriers, is_so: Callable[[], bool]) -> None:
 
 def test_a_destination_that_never_answers_delays_no_other(scene: Scene, tmp_path: Path) -> None:
     scene.also_to("SLOW")
-    with SmallPacs(tmp_path / "pacs") as pacs, silent_peer() as silent:
-        peers = {"SLOW": peer(silent, "SLOW"), "PACS": peer(pacs.port)}
-        couriers = Couriers(scene.outbox_to(peers, timeout_seconds=3.0))
-        dispatch_until(couriers, lambda: scene.states("PACS") == {DeliveryState.SENT})
-        assert scene.states("SLOW") == {DeliveryState.PENDING}
-        couriers.stop(10)
+    with SmallPacs(tmp_path / "pacs") as pacs:
+        with silent_peer() as silent:
+            couriers = Couriers(scene.outbox_to({"SLOW": peer(silent, "SLOW"), "PACS": peer(pacs.port)}))
+            dispatch_until(couriers, lambda: scene.states("PACS") == {DeliveryState.SENT})
+            assert scene.states("SLOW") == {DeliveryState.PENDING}
+        couriers.stop(PATIENCE_SECONDS)  # what waits for an answer hears now that there will be none
         assert scene.states("SLOW") == {DeliveryState.RETRYING}
         assert len(pacs.received()) == 4
 
@@ -47,7 +47,7 @@ def test_a_dead_destination_beside_a_slow_one_beside_a_good_one(scene: Scene, tm
     release = threading.Event()
 
     def answer_late(_event: evt.Event) -> int:
-        release.wait(10)
+        release.wait(PATIENCE_SECONDS)
         return 0x0000
 
     with scp(answer_late) as slow, SmallPacs(tmp_path / "pacs") as pacs:
@@ -59,7 +59,7 @@ def test_a_dead_destination_beside_a_slow_one_beside_a_good_one(scene: Scene, tm
         assert scene.states("SLOW") == {DeliveryState.PENDING}
         release.set()
         dispatch_until(couriers, lambda: scene.states("SLOW") == {DeliveryState.SENT})
-        couriers.stop(10)
+        couriers.stop(PATIENCE_SECONDS)
 
 
 def test_one_destination_is_sent_to_over_one_association_at_a_time(scene: Scene) -> None:
@@ -76,7 +76,7 @@ def test_one_destination_is_sent_to_over_one_association_at_a_time(scene: Scene)
     with scp(count) as port:
         couriers = Couriers(scene.outbox(port))
         dispatch_until(couriers, lambda: scene.states() == {DeliveryState.SENT})
-        couriers.stop(10)
+        couriers.stop(PATIENCE_SECONDS)
     assert most == 1
 
 
@@ -87,6 +87,6 @@ def test_a_fault_of_our_own_is_on_the_delivery_and_the_loop_goes_on(scene: Scene
     with SmallPacs(tmp_path / "pacs") as pacs:
         couriers = Couriers(scene.outbox(pacs.port))
         dispatch_until(couriers, lambda: scene.states() == {DeliveryState.RETRYING})
-        couriers.stop(10)
+        couriers.stop(PATIENCE_SECONDS)
     answers = {line.answer for line in list_deliveries(scene.side.database)}
     assert answers == {"radnode failed (IsADirectoryError); see its log"}

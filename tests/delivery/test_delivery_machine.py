@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from pynetdicom import evt
 from sqlalchemy import select
 from toxic import toxic_proxy
+from waiting import PATIENCE_SECONDS
 
 from node.database import Delivery, Study
 from node.delivery.destinations import pause_destination, resume_destination
@@ -168,7 +169,7 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     def new_outbox(self) -> Outbox:
         peers = {"PACS": peer(self.network.port)}
-        limits = self.scene.settings(peers, attempts=ATTEMPTS, timeout_seconds=20.0)
+        limits = self.scene.settings(peers, attempts=ATTEMPTS, timeout_seconds=PATIENCE_SECONDS)
         return Outbox(self.scene.side.database, self.scene.archive, limits, self.clock, random.Random(1))
 
     def rows(self) -> dict[int, tuple[DeliveryState, int]]:

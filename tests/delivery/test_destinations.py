@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from dcmtk import free_port
 from delivery.parcels import Scene, peer, scp
+from waiting import PATIENCE_SECONDS
 
 from node.cli import main
 from node.database import Database
@@ -22,7 +23,7 @@ def configure(folder: Path, **ports: int) -> str:
     tables = [f'[peer.{name}]\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {ports[name]}\n' for name in ports]
     (folder / "peers.toml").write_text("\n".join(tables))
     (folder / "routes.toml").write_text("")
-    (folder / "node.toml").write_text("[delivery]\ntimeout_seconds = 5.0\n")
+    (folder / "node.toml").write_text(f"[delivery]\ntimeout_seconds = {PATIENCE_SECONDS}\n")
     return str(folder / "node.toml")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-import time
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +33,7 @@ from raw_peer import (
     tiny_command,
     tiny_data_set,
 )
+from waiting import PATIENCE_SECONDS
 
 from node.delivery.proposal import decode_acceptance, encode_proposal, number_contexts
 from node.delivery.requestor import OutgoingAssociation, Requestor, associate
@@ -54,7 +55,12 @@ SYNTAXES = [(VERIFICATION, [IMPLICIT]), (CT_CLASS, [EXPLICIT, IMPLICIT])]
 PROPOSED = number_contexts(SYNTAXES)
 ACCEPTED = acceptance(answered(1, syntax=IMPLICIT), answered(3))
 RELEASED = pdu(6, bytes(4))
-PATIENT, IMPATIENT = Requestor("RADNODE", 60.0), Requestor("RADNODE", 0.3)
+PATIENT = Requestor("RADNODE", PATIENCE_SECONDS)
+
+
+def lose_patience(association: OutgoingAssociation) -> None:
+    """Wait no longer for the peer from now on: it took the association in however much time it needed for that."""
+    association._wire._patience_seconds = 0.3
 
 
 def store_tiny(association: OutgoingAssociation) -> int:
@@ -276,8 +282,8 @@ def test_a_peer_that_takes_no_part_in_the_release_is_left(says: bytes) -> None:
         while peer.hear()[0]:
             pass
 
-    with scripted(ACCEPTED, script) as peer, associate(IMPATIENT, peer.address, SYNTAXES):
-        pass
+    with scripted(ACCEPTED, script) as peer, associate(PATIENT, peer.address, SYNTAXES) as association:
+        lose_patience(association)
 
 
 def test_an_error_of_ours_aborts() -> None:
@@ -292,20 +298,19 @@ def test_an_error_of_ours_aborts() -> None:
 
 
 def test_a_peer_that_stops_taking_a_data_set_is_given_up() -> None:
-    began = time.monotonic()
+    is_given_up = threading.Event()
 
     def script(peer: RawPeer) -> None:
         peer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        while time.monotonic() < began + 3.0:
-            time.sleep(0.1)
+        is_given_up.wait(PATIENCE_SECONDS)
 
     endless = OutgoingDataSet.of(bytes(64 * 1024 * 1024))
-    with (
-        scripted(ACCEPTED, script) as peer,
-        pytest.raises(DeliveryDelayed, match=r"takes nothing for 0\.3 s"),
-        associate(IMPATIENT, peer.address, SYNTAXES) as association,
-    ):
-        association.ask(association.contexts[1], Command.C_STORE_RQ, "1.44", endless)
+    refused = pytest.raises(DeliveryDelayed, match=r"takes nothing for 0\.3 s")
+    with scripted(ACCEPTED, script) as peer:
+        with refused, associate(PATIENT, peer.address, SYNTAXES) as association:
+            lose_patience(association)
+            association.ask(association.contexts[1], Command.C_STORE_RQ, "1.44", endless)
+        is_given_up.set()
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,13 @@ from pydicom import dcmread, uid
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.presentation import AllStoragePresentationContexts, build_context
+from waiting import PATIENCE_SECONDS
 
 from node.delivery.scu import Fate, StoreAnswer, classify, echo, send_instances
 from node.errors import DeliveryDelayed, DeliveryRefused
 from node.vocabulary import PeerAddress
 
-TIMEOUT = 10.0
+TIMEOUT = PATIENCE_SECONDS
 
 
 @contextmanager
@@ -164,8 +165,6 @@ def test_an_abort_instead_of_an_answer_delays_the_rest(ct: Path, small: Path) ->
     assert [answer.status for answer in answers] == [0x0000]
 
 
-# Its own end of the connection, which is gone by then, pynetdicom leaves to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_peer_that_never_answers_is_given_up_after_the_timeout(ct: Path) -> None:
     release = threading.Event()
 

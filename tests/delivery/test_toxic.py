@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from dcmtk import data_set_bytes, needs_dcmtk, store_scp
 from delivery.parcels import Scene
 from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
 from toxic import Poison, Toxic, toxic_proxy
+from waiting import PATIENCE_SECONDS
 
 from node.delivery.outbox import Outbox
 from node.states import DeliveryState
@@ -32,7 +35,7 @@ def pacs(tmp_path: Path) -> Iterator[tuple[Toxic, Path]]:
         yield toxic, folder
 
 
-def outbox_to(toxic: Toxic, scene: Scene, timeout_seconds: float = 2.0) -> Outbox:
+def outbox_to(toxic: Toxic, scene: Scene, timeout_seconds: float = PATIENCE_SECONDS) -> Outbox:
     return scene.outbox(toxic.port, timeout_seconds=timeout_seconds)
 
 
@@ -87,19 +90,22 @@ def test_a_connection_that_goes_silent_is_given_up_after_the_timeout(
     outbox = outbox_to(toxic, scene, timeout_seconds=1.0)
     started = time.monotonic()
     outbox.send_due("PACS")
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < PATIENCE_SECONDS / 2
     assert WAITING in scene.states()
     toxic.heal()
-    send_until_done(scene, outbox)
+    send_until_done(scene, outbox_to(toxic, scene))
     assert_each_arrived_once(scene, folder, tmp_path)
 
 
 def test_a_line_that_is_slow_but_goes_on_is_waited_for(
     scene: Scene, pacs: tuple[Toxic, Path], tmp_path: Path
 ) -> None:
+    """Each object takes less than the node waits for an answer, all of them more."""
     toxic, folder = pacs
-    toxic.to_peer = toxic.from_peer = Poison(delay_seconds=0.02, piece=500)
-    outbox_to(toxic, scene, timeout_seconds=2.0).send_due("PACS")
+    toxic.to_peer = toxic.from_peer = Poison(delay_seconds=0.1, piece=500)
+    started = time.monotonic()
+    outbox_to(toxic, scene, timeout_seconds=4.5).send_due("PACS")
+    assert time.monotonic() - started > 4.5
     assert toxic.connections == 1
     assert_each_arrived_once(scene, folder, tmp_path)
 
@@ -111,6 +117,13 @@ def test_an_answer_with_a_flipped_byte_is_never_taken_for_success_of_what_did_no
     toxic, folder = pacs
     toxic.from_peer = Poison(flip_at=at)
     outbox_to(toxic, scene, timeout_seconds=1.0).send_due("PACS")
-    arrived = {dcmread(path).SOPInstanceUID for path in folder.iterdir()}
+    arrived = set(uids_of_whole(folder))
     sent = {line.sop_instance_uid for line in list_deliveries(scene.side.database) if line.state == SENT}
     assert sent <= arrived
+
+
+def uids_of_whole(folder: Path) -> Iterator[str]:
+    """Yield the UIDs of what has arrived; storescp may still write what we have given up waiting for."""
+    for path in folder.iterdir():
+        with suppress(InvalidDicomError, EOFError):
+            yield dcmread(path).SOPInstanceUID

@@ -102,8 +102,7 @@ def test_a_tensorflow_that_does_not_load_is_an_error(tmp_path: Path, monkeypatch
 
 
 def test_a_free_port_is_in_order_and_stays_free() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     assert "free" in judged(lambda: check_port(listening(port=port))).found
     socket.create_server(("127.0.0.1", port)).close()
 

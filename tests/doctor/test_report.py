@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,8 @@ from dcmtk import free_port
 from ending import end_entity
 from pynetdicom import AE
 from receiving import running
+from served import children_of
+from waiting import until
 
 from node.cli import main
 from node.demo.pacs import VERIFICATION, SmallPacs
@@ -130,13 +132,19 @@ def test_serve_writes_json_when_asked_to_in_the_node_and_in_its_workers(config: 
     command = [sys.executable, "-m", "node", "serve", "--config", str(config), "--log-format", "json"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        started: dict[str, object] = {}
-        while started.get("event") != "node started":
-            started = json.loads(process.stderr.readline())
-        tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
-        workers = " ".join(task.read_text() for task in tasks).split()
-        environment = Path(f"/proc/{workers[0]}/environ").read_bytes()
-        process.terminate()
+        try:
+            started: dict[str, object] = {}
+            while started.get("event") != "node started":
+                started = json.loads(process.stderr.readline())
+            until(lambda: any(map(writes_json, children_of(process.pid))))
+        finally:
+            process.terminate()
         rest = [json.loads(line)["event"] for line in process.stderr.read().splitlines()]
-    assert b"RADNODE_LOG_FORMAT=json" in environment.split(b"\0")
     assert "node stopped" in rest
+
+
+def writes_json(pid: int) -> bool:
+    """Tell whether a process is told to; before its program is executed it is a copy of the node, which is not."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return b"RADNODE_LOG_FORMAT=json" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return False

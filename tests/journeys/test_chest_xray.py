@@ -24,9 +24,9 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
-from served import BUILD_SECONDS, memory_map, network_of, wait_until_it_answers
+from served import BUILD_SECONDS, children_of, memory_map, network_of, wait_until_it_answers
 from validators import findings
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from node.catalog import Catalog, bundled_models
 from node.database import Database
@@ -131,7 +131,7 @@ def served_node(network: Namespace, folder: Path) -> Iterator[subprocess.Popen[b
             yield process
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -265,8 +265,7 @@ def test_the_same_study_sent_twice_gives_one_result(journey: Journey) -> None:
 
 
 def test_the_process_that_answers_peers_has_no_inference_library_in_memory(journey: Journey) -> None:
-    threads = Path(f"/proc/{journey.node.pid}/task").glob("*/children")
-    workers = [int(pid) for thread in threads for pid in thread.read_text().split()]
+    workers = children_of(journey.node.pid)
     node = memory_map(journey.node.pid)
     assert "tensorflow" not in node
     assert "openvino" not in node

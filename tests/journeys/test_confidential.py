@@ -13,7 +13,7 @@ from certificates import Certificate, issue, make_authority, needs_openssl
 from dcmtk import free_port
 from pydicom.dataset import Dataset
 from served import ServedNode
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from node.delivery.scu import send_instances
 from node.demo.pacs import SmallPacs
@@ -77,7 +77,7 @@ def troubles(good: Dataset, folder: Path) -> Iterator[Path]:
 
 def send(node: ServedNode, *paths: Path) -> list[int | None]:
     address = PeerAddress("RADNODE", "127.0.0.1", node.port)
-    return [answer.status for path in paths for answer in send_instances("PACS", address, [path], 30.0)]
+    return [answer.status for path in paths for answer in send_instances("PACS", address, [path], PATIENCE_SECONDS)]
 
 
 def command_lines(node: ServedNode) -> str:

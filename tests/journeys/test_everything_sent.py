@@ -18,7 +18,7 @@ from pynetdicom.presentation import build_context
 from receiving import ask
 from served import ENDED, ServedNode
 from site_model import NAME, write_site_model
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from node.association.contexts import TRANSFER_SYNTAXES, supported_contexts
 from node.association.statuses import StoreStatus
@@ -99,7 +99,7 @@ def send_as_it_is(node: ServedNode, path: Path) -> int | None:
     except (InvalidDicomError, AttributeError):
         context, instance, data_set = (uid.CTImageStorage, uid.ExplicitVRLittleEndian), "2.25.99", path.read_bytes()
     entity = AE("PACS")
-    entity.acse_timeout = entity.dimse_timeout = 20
+    entity.acse_timeout = entity.dimse_timeout = PATIENCE_SECONDS
     association = entity.associate("127.0.0.1", node.port, [build_context(*context)])
     if not association.is_established:
         return None
@@ -150,4 +150,4 @@ def test_no_job_failed_for_a_reason_nobody_named(scene: Scene) -> None:
 
 
 def test_the_node_still_answers_afterwards(scene: Scene) -> None:
-    assert echo("PACS", PeerAddress("RADNODE", "127.0.0.1", scene.node.port), 10.0) > 0
+    assert echo("PACS", PeerAddress("RADNODE", "127.0.0.1", scene.node.port), PATIENCE_SECONDS) > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from dcmtk import data_set_bytes, needs_dcmtk
 from faulty import RESULTS_OF_A_JOB, RULES, SETTINGS, FaultServer, FaultyNode, Pacs
 from orthanc import Namespace
 from partition import HERE, THERE, Sites, sites
+from programs import Program, program
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from waiting import until
@@ -24,21 +25,24 @@ from node.studies.overview import list_studies
 
 pytestmark = needs_dcmtk
 
-# An instance on its way in takes half a minute, the results of one study on their way out three seconds.
-BITS_IN, BITS_OUT = 400_000, 40_000
+# An instance on its way in takes more than a minute, the results of one study on their way out eight seconds: however
+# busy the machine is, both are to be cut in the middle. The node waits longer for an answer than one result takes.
+BITS_IN, BITS_OUT = 200_000, 20_000
+TIMEOUT_SECONDS = 6.0
 LONG, SHORT = 1000, 64
 PACS_PORT = 11113
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def network() -> Iterator[Sites]:
+    """Sites of this test alone: what a cut leaves behind, a process or a rule, must not meet the next."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to make network namespaces")
     with sites() as made:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server(network: Sites) -> Iterator[FaultServer]:
     server = FaultServer(*network.here.command())
     yield server
@@ -46,16 +50,14 @@ def server(network: Sites) -> Iterator[FaultServer]:
 
 
 @contextmanager
-def store_scp(where: Namespace, folder: Path) -> Iterator[None]:
+def store_scp(where: Namespace, folder: Path) -> Iterator[Program]:
     """Run storescp at a site; it keeps a file each time that it gets an instance, and gives up after five seconds."""
     folder.mkdir()
     patience = ("-ts", 5, "-ta", 5, "-td", 5, "-dhl")
     command = where.command("storescp", "--fork", *patience, "+B", "+xa", "+uf", "-od", folder, PACS_PORT)
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield
-        finally:
-            process.kill()
+    with program(command) as running:
+        running.until(lambda: where.run("echoscu", "127.0.0.1", PACS_PORT).returncode == 0)
+        yield running
 
 
 def sending(where: Namespace, node: FaultyNode, path: Path) -> subprocess.Popen[bytes]:
@@ -70,6 +72,18 @@ class Hospital:
 
     node: FaultyNode
     folder: Path
+    peers: tuple[Program, ...]
+
+    def until(self, is_so: Callable[[], object]) -> None:
+        """Wait until something is so, which it never is once a PACS or the node has ended."""
+
+        def is_so_while_all_run() -> object:
+            for peer in self.peers:
+                peer.require()
+            assert self.node.is_alive(), "the node ended"
+            return is_so()
+
+        until(is_so_while_all_run, self.node.folder / "node.log")
 
     def has_all(self, pacs: str) -> bool:
         """Tell whether a PACS has every result, byte for byte, and nothing else."""
@@ -93,15 +107,17 @@ class Hospital:
 def hospital(network: Sites, server: FaultServer, tmp_path: Path) -> Iterator[Hospital]:
     node = FaultyNode(server, tmp_path / "node", Pacs())
     settings = SETTINGS.format(port=node.port).replace("[dicom]", f'[dicom]\nhost = "{HERE}"\naccept = "anyone"')
-    (node.folder / "node.toml").write_text(settings.replace("timeout_seconds = 5.0", "timeout_seconds = 3.0"))
+    settings = settings.replace("timeout_seconds = 5.0", f"timeout_seconds = {TIMEOUT_SECONDS}")
+    (node.folder / "node.toml").write_text(settings)
     peer = '[peer.{0}]\nae_title = "{0}"\nhost = "{1}"\nport = {2}\n'
     peers = peer.format("NEAR", "127.0.0.1", PACS_PORT) + peer.format("FAR", THERE, PACS_PORT)
     (node.folder / "peers.toml").write_text(peers)
     (node.folder / "routes.toml").write_text(RULES.replace('["PACS"]', '["NEAR", "FAR"]'))
     node.start()
-    with store_scp(network.here, tmp_path / "NEAR"), store_scp(network.there, tmp_path / "FAR"):
-        until(lambda: network.here.run("echoscu", "-aec", "RADNODE", HERE, node.port).returncode == 0)
-        yield Hospital(node, tmp_path)
+    with store_scp(network.here, tmp_path / "NEAR") as near, store_scp(network.there, tmp_path / "FAR") as far:
+        hospital = Hospital(node, tmp_path, (near, far))
+        hospital.until(lambda: network.here.run("echoscu", "-aec", "RADNODE", HERE, node.port).returncode == 0)
+        yield hospital
         node.kill()
 
 
@@ -129,25 +145,25 @@ def test_what_a_cut_network_interrupts_goes_on_afterwards_and_keeps_nobody_else_
     network: Sites, hospital: Hospital, tmp_path: Path, how: str
 ) -> None:
     inwards, before, during = (image(tmp_path / "sent", n, side) for n, side in ((1, LONG), (2, SHORT), (3, SHORT)))
-    node, log = hospital.node, hospital.node.folder / "node.log"
+    node = hospital.node
     network.slow_down(BITS_IN, BITS_OUT)
     with sending(network.there, node, inwards) as arriving:
-        until(hospital.is_arriving, log)
+        hospital.until(hospital.is_arriving)
         assert sent(network.here, node, before)
-        until(lambda: hospital.count("FAR") > 0, log)
+        hospital.until(lambda: hospital.count("FAR") > 0)
         network.cut(how)
         assert arriving.poll() is None
         assert hospital.count("FAR") < RESULTS_OF_A_JOB
         assert sent(network.here, node, during)
-        until(lambda: hospital.count("NEAR") == 2 * RESULTS_OF_A_JOB, log)
+        hospital.until(lambda: len(hospital.results()) == 2 * RESULTS_OF_A_JOB and hospital.has_all("NEAR"))
         arriving.kill()  # somebody switches the modality off
-    until(lambda: node.count_events("delivery delayed") > 0, log)
+    hospital.until(lambda: node.count_events("delivery delayed") > 0)
     assert hospital.states() == ["analysing"] * 2
     network.heal(how)
     network.hurry()
-    until(lambda: sent(network.there, node, inwards), log)
-    until(lambda: hospital.states() == ["done"] * 3, log)
-    until(lambda: hospital.has_all("FAR") and hospital.has_all("NEAR"), log)
+    hospital.until(lambda: sent(network.there, node, inwards))
+    hospital.until(lambda: hospital.states() == ["done"] * 3)
+    hospital.until(lambda: hospital.has_all("FAR") and hospital.has_all("NEAR"))
     assert len(hospital.results()) == 3 * RESULTS_OF_A_JOB == node.count_events("delivery sent") / 2
     kept = sorted(dcmread(path).SOPInstanceUID for path in (node.data / "instances").rglob("*.dcm"))
     assert kept == sorted(dcmread(path).SOPInstanceUID for path in (before, during, inwards))

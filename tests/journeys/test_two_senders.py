@@ -10,7 +10,7 @@ from dcmtk import free_port
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from served import ServedNode
-from waiting import until
+from waiting import PATIENCE_SECONDS, until
 
 from node.database import Database
 from node.delivery.scu import Fate, classify, send_instances
@@ -80,7 +80,7 @@ def peer(ae_title: str, port: int) -> str:
 
 
 def send(node: ServedNode, calling: str, path: Path) -> None:
-    answers = list(send_instances(calling, PeerAddress("RADNODE", "127.0.0.1", node.port), [path], 30.0))
+    answers = list(send_instances(calling, PeerAddress("RADNODE", "127.0.0.1", node.port), [path], PATIENCE_SECONDS))
     assert [answer for answer in answers if classify(answer.status) is not Fate.SENT] == []
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from builders import chest_dx, write
+from dcmtk import free_port
 from pydicom.dataset import Dataset
 from served import ServedNode, are_gone, hanging_model
 from sqlalchemy import select
@@ -105,7 +106,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
     home = folder / "node"
     home.mkdir()
     model = hanging_model(folder)
-    with SmallPacs(folder / "away", "PACS") as away:
+    with SmallPacs(folder / "away", "PACS", free_port()) as away:
         settings = SETTINGS.format(models=model.parent)
         node = ServedNode(home, away, settings, model="chest_dx_hanging")
     clock = WallClock(home / "clock")  # in the folder of the settings, which a worker may read

@@ -10,17 +10,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
+from programs import end_group
 
 COPIED = ("node", "tests", "config", "docs", "deploy", "pyproject.toml", "README.md", "ARCHITECTURE.md")
 TEST_FAILED = 1  # the exit code of pytest
@@ -114,9 +113,3 @@ def test_a_behaviour_that_is_taken_out_is_missed(mutation: Mutation, spoiled: Pa
         finally:
             end_group(ran.pid)
         assert code == TEST_FAILED, (tmp_path / "output").read_text()[-4000:]
-
-
-def end_group(group: int) -> None:
-    """End what a test that failed has left running: nodes, peers, tracers."""
-    with suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,9 +14,11 @@ from io import BytesIO
 from pathlib import Path
 from urllib.request import urlopen
 
-from dcmtk import PROMPT, free_port, wait_for_port
+from dcmtk import PROMPT, free_port, is_listening
 from orthanc import PROGRAM
+from programs import end_group
 from pydicom import dcmread
+from waiting import until
 
 # A node without workers: nothing is analysed here.
 RADNODE = """
@@ -73,17 +74,23 @@ class Server:
         raise NotImplementedError
 
     def start(self) -> None:
+        self.kill()
         with self.folder.with_suffix(".log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.command(), cwd=self.folder, stdout=log, stderr=log, env=PROMPT, start_new_session=True
             )
-        wait_for_port(self.port)
+        until(self._is_listening)
+
+    def _is_listening(self) -> bool:
+        assert self.is_alive(), f"{self.name} ended at once: {self.folder.with_suffix('.log').read_text()[-3000:]}"
+        return is_listening(self.port)
 
     def kill(self) -> None:
-        """Kill it and all it forked."""
-        if self.process is not None and self.is_alive():
-            os.killpg(self.process.pid, signal.SIGKILL)
+        """Kill it and all it forked, which may have outlived it and hold its port."""
+        if self.process is not None:
+            end_group(self.process.pid)
             self.process.wait()
+            self.process = None
 
     def is_alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
