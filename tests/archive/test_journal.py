@@ -109,6 +109,46 @@ def test_nothing_is_read_again_when_only_the_process_died(tmp_path: Path) -> Non
     assert put_back == []
 
 
+def test_what_has_no_file_yet_is_put_back_although_only_the_process_died(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        begin(archive, journal)
+        with_file = keep(archive, 1)
+        part = archive.begin(AnnouncedInstance(CT, "1.2.3.2", EXPLICIT))
+        part.write(data_set("1.2.3.2"))
+        without = archive.secure(part, association_id=77).received
+        assert not archive.path_of(without.path).exists()
+    with journaled(tmp_path) as (archive, journal):
+        assert begin(archive, journal) == {with_file.path: 0, without.path: 77}
+        assert archive.examine(without.path).sha256 == without.sha256
+
+
+def test_one_that_cannot_have_its_file_keeps_no_segment_from_being_used_again(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        begin(archive, journal)
+        part = archive.begin(AnnouncedInstance(CT, "1.2.3.1", EXPLICIT))
+        part.write(data_set("1.2.3.1"))
+        (tmp_path / "instances").rename(tmp_path / "away")
+        with pytest.raises(FileNotFoundError):
+            archive.finish(part)
+        (tmp_path / "away").rename(tmp_path / "instances")
+        assert not list((tmp_path / "incoming").iterdir())
+        journal.flush()
+
+
+def test_a_copy_is_found_in_whichever_segment_it_is_and_the_last_one_of_several(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        begin(archive, journal)
+        with pytest.raises(FileNotFoundError):
+            journal.copy_of("instances/aa/aa.dcm")
+        kept = [archive.keep(AnnouncedInstance(CT, f"1.2.3.{n}", EXPLICIT), data_set(f"1.2.3.{n}")) for n in range(40)]
+        assert len(journal._full) == 1  # which waits for its rows
+        for each in kept:
+            assert journal.copy_of(each.path) == archive.path_of(each.path).read_bytes()
+            archive.settle(each)
+        with pytest.raises(FileNotFoundError):
+            journal.copy_of("instances/aa/aa.dcm")
+
+
 def test_an_instance_whose_copy_is_torn_as_well_is_not_put_back(tmp_path: Path) -> None:
     """Nobody was told of it: the copy was not on the device."""
     with journaled(tmp_path) as (archive, journal):

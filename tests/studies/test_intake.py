@@ -107,6 +107,13 @@ def uids(*datasets: Dataset) -> set[str]:
     return {str(dataset.SOPInstanceUID) for dataset in datasets}
 
 
+def of_the_same_series(uid: str, **facts: str) -> Dataset:
+    other = chest(1)
+    other.SOPInstanceUID = other.file_meta.MediaStorageSOPInstanceUID = uid
+    other.update(facts)
+    return other
+
+
 def contradiction(dataset: Dataset, number: int) -> Dataset:
     other = chest(number)
     other.SOPInstanceUID = other.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
@@ -226,10 +233,7 @@ def test_what_comes_again_while_it_is_answered_for_waits(desk: Desk) -> None:
 def test_a_row_that_needs_a_decision_follows_too(desk: Desk) -> None:
     """It holds its study, for it states another patient, and that can be said after the answer."""
     intake = desk.open(warm_up=chest(1))
-    other = chest(1)
-    other.SOPInstanceUID = other.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
-    other.PatientID = "OTHER"
-    desk.bring(intake, other, chest(2))
+    desk.bring(intake, of_the_same_series("1.2.3", PatientID="OTHER"), chest(2))
     intake.settle()
     with desk.database.reading() as session:
         assert [study.state for study in session.scalars(select(Study).order_by(Study.id))] == [
@@ -327,19 +331,20 @@ def test_a_file_that_cannot_be_made_at_all_waits_in_the_journal(desk: Desk) -> N
 
 
 def test_a_row_that_fails_costs_the_others_nothing(desk: Desk) -> None:
+    spoilt, other = of_the_same_series("1.2.3"), of_the_same_series("1.2.4")
     intake = desk.open(warm_up=chest(1))
-    desk.bring(intake, chest(2), chest(3))
+    desk.bring(intake, spoilt, other)
     with desk.database.writing() as session:
-        condition = f"NEW.sop_instance_uid = '{chest(2).SOPInstanceUID}' BEGIN SELECT RAISE(ABORT, 'spoilt'); END"
+        condition = "NEW.sop_instance_uid = '1.2.3' BEGIN SELECT RAISE(ABORT, 'spoilt'); END"
         session.connection().exec_driver_sql(f"CREATE TRIGGER spoilt BEFORE INSERT ON instances WHEN {condition}")
     intake.settle()
-    assert set(desk.rows()) == uids(chest(1), chest(3))
-    with pytest.raises(Exception, match="spoilt"):
+    assert set(desk.rows()) == uids(chest(1), other)
+    with pytest.raises(sqlite3.IntegrityError, match="spoilt"):
         desk.admissions.settle_late()
     with desk.database.writing() as session:
         session.connection().exec_driver_sql("DROP TRIGGER spoilt")
     desk.admissions.settle_late()
-    assert set(desk.rows()) == uids(chest(1), chest(2), chest(3))
+    assert set(desk.rows()) == uids(chest(1), spoilt, other)
 
 
 def test_one_that_contradicts_what_came_past_the_intake_is_put_aside(
