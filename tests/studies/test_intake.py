@@ -133,10 +133,12 @@ def test_file_and_then_row_of_the_next_ones_follow(desk: Desk) -> None:
     assert (len(desk.rows()), desk.files(), intake.is_following) == (1, 1, False)
     intake.place()
     assert (len(desk.rows()), desk.files(), intake.is_following) == (1, 2, True)
-    desk.bring(intake, chest(3))
+    desk.bring(intake, chest(3), of_the_same_series("1.2.3"))
     intake.settle()
-    assert set(desk.rows()) == uids(chest(1), chest(2), chest(3))
+    assert set(desk.rows()) == {*uids(chest(1), chest(2), chest(3)), "1.2.3"}
     assert not intake.is_following
+    desk.bring(intake, of_the_same_series("1.2.3"))
+    assert desk.events(EventName.INSTANCE_REPEATED) == 1
     assert desk.files("incoming") == 0
     desk.journal.close()  # which waits for the rows of all that the journal holds
 
