@@ -79,3 +79,15 @@ def test_a_file_without_one_of_its_uids_is_refused_by_name(small: Path, tmp_path
     dataset.save_as(path, enforce_file_format=False)
     with pytest.raises(DeliveryRefused, match=r"bare\.dcm"):
         read_parcel(path)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID"])
+@pytest.mark.parametrize("before", [1, 400], ids=["within the first bytes", "behind them"])
+def test_a_uid_that_no_request_can_name_is_refused_with_its_file(
+    small: Path, tmp_path: Path, keyword: str, before: int
+) -> None:
+    path = rewritten(small, tmp_path / "odd.dcm", ImageType=["ORIGINAL" * 2] * before, **{keyword: "1.2.8877"})
+    path.write_bytes(path.read_bytes().replace(b"1.2.8877", b"1.2.887\xe9"))
+    with pytest.raises(DeliveryRefused, match=r"odd\.dcm: found a UID"):
+        read_parcel(path)
