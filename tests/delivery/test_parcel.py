@@ -12,6 +12,8 @@ from pynetdicom.dsutils import split_dataset
 from node.delivery.parcel import Parcel, read_parcel
 from node.errors import DeliveryRefused
 
+EXPLICIT, IMPLICIT = str(uid.ExplicitVRLittleEndian), str(uid.ImplicitVRLittleEndian)
+
 
 def as_pydicom_reads(path: Path) -> Parcel:
     meta, start = split_dataset(path)
@@ -56,6 +58,29 @@ def rewritten(source: Path, target: Path, syntax: uid.UID = uid.ExplicitVRLittle
 def test_whatever_the_transfer_syntax_it_is_what_pydicom_says(small: Path, tmp_path: Path, syntax: uid.UID) -> None:
     path = rewritten(small, tmp_path / "one.dcm", syntax)
     assert read_parcel(path) == as_pydicom_reads(path)
+
+
+@pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian])
+def test_of_a_file_like_most_pydicom_reads_nothing(
+    small: Path, tmp_path: Path, syntax: uid.UID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = rewritten(small, tmp_path / "one.dcm", syntax)
+    expected = as_pydicom_reads(path)
+
+    def read(path: Path) -> None:
+        raise AssertionError(f"{path} is read in ten times the time")
+
+    monkeypatch.setattr("node.delivery.parcel.split_dataset", read)
+    assert read_parcel(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("syntax", "others"),
+    [(EXPLICIT, [IMPLICIT]), (IMPLICIT, []), (str(uid.RLELossless), []), (str(uid.ExplicitVRBigEndian), [])],
+)
+def test_only_what_is_in_explicit_vr_little_endian_may_go_out_otherwise(syntax: str, others: list[str]) -> None:
+    parcel = Parcel(Path("one.dcm"), 400, 100, "1.2", "1.2.3", syntax)
+    assert parcel.contexts == (("1.2", syntax), *(("1.2", other) for other in others))
 
 
 def test_uids_behind_more_than_the_first_bytes_are_found(small: Path, tmp_path: Path) -> None:
