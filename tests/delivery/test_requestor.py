@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import socket
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from delivery.scripted import acceptance, answered, hear_message, response, scripted
 from pynetdicom.dimse_primitives import C_ECHO, C_STORE, N_ACTION
+from pynetdicom.dsutils import decode
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from raw_peer import (
     ABORT,
@@ -45,7 +48,15 @@ from node.errors import (
     PeerUnreachable,
     ProtocolViolation,
 )
-from node.upper_layer.command import Command, Request, decode_request, encode_request
+from node.upper_layer.command import (
+    Command,
+    Request,
+    Response,
+    decode_message,
+    decode_request,
+    encode_request,
+    encode_response,
+)
 from node.upper_layer.items import Roles
 from node.upper_layer.pdu import OutgoingDataSet
 from node.vocabulary import IMPLEMENTATION_CLASS_UID
@@ -322,3 +333,45 @@ def test_a_request_is_written_as_pynetdicom_writes_it_and_read_back(
 ) -> None:
     assert encode_request(request_) == written()
     assert decode_request(1, encode_request(request_)) == request_
+
+
+@pytest.mark.parametrize("comment", ["", "odd", "even"])
+@pytest.mark.parametrize("type_id", [None, 1])
+def test_an_answer_is_read_back_as_it_was_written(comment: str, type_id: int | None) -> None:
+    field = Command.C_STORE_RQ if type_id is None else Command.N_EVENT_REPORT_RQ
+    request = Request(5, field, 7, True, CT_CLASS, "1.44", type_id)
+    encoded = encode_response(request, 0xA700, comment)
+    answer = decode_message(5, encoded)
+    assert answer == Response(5, field, 7, has_data_set=False, status=0xA700, comment=comment)
+    assert answer.answers(request)
+    stated = [(element.keyword, element.value) for element in decode(BytesIO(encoded), True, True)]
+    assert stated == [
+        ("CommandGroupLength", len(encoded) - 12),
+        ("AffectedSOPClassUID", CT_CLASS),
+        ("CommandField", 0x8000 | field),
+        ("MessageIDBeingRespondedTo", 7),
+        ("CommandDataSetType", 0x0101),
+        ("Status", 0xA700),
+        *([("ErrorComment", comment)] if comment else []),
+        ("AffectedSOPInstanceUID", "1.44"),
+        *([("EventTypeID", 1)] if type_id else []),
+    ]
+
+
+def test_an_answer_says_nothing_but_its_status_unless_it_is_told_to() -> None:
+    answer = decode_message(1, encode_response(Request(1, Command.C_ECHO_RQ, 1, False, VERIFICATION, ""), 0))
+    assert answer == Response(1, Command.C_ECHO_RQ, 1, has_data_set=False, status=0, comment="")
+
+
+def test_an_element_of_a_command_may_be_empty_but_not_run_past_the_end() -> None:
+    empty, cut = struct.pack("<HHI", 0, 0x1000, 0), struct.pack("<HHI", 0, 0x1000, 6) + b"1.44\0"
+    assert decode_request(1, echo_command() + empty) == Request(1, Command.C_ECHO_RQ, 1, False, VERIFICATION, "")
+    with pytest.raises(ProtocolViolation, match="that runs past the end"):
+        decode_request(1, echo_command() + cut)
+    with pytest.raises(ProtocolViolation, match="whose header runs past the end"):
+        decode_request(1, echo_command() + empty[:-1])
+
+
+def test_a_uid_that_is_none_is_named_letter_by_letter() -> None:
+    odd = Request(1, Command.C_STORE_RQ, 1, True, "1.2x", "../\xe9x")
+    assert decode_request(1, encode_request(odd)) == odd
