@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 from collections.abc import Iterator
 
 import pytest
-from raw_peer import ECHO, RELEASE, data, pdv, tiny_command, tiny_data_set
+from raw_peer import ECHO, RELEASE, data, echo_command, pdv, tiny_command, tiny_data_set
 
+from node.errors import PeerTooSlow
 from node.upper_layer.messages import Messages, Pace
+from node.upper_layer.pdu import (
+    encode_abort,
+    encode_abort_by_user,
+    encode_command_pdus,
+    encode_rejection,
+    encode_release_request,
+    encode_release_response,
+)
 from node.upper_layer.wire import Wire
 
 
@@ -54,3 +64,55 @@ def test_the_time_we_take_ourselves_is_not_held_against_the_peer(pair: tuple[soc
     now[0] = 1000.0  # the disk was slow
     peer.sendall(data(pdv(3, 0, tiny_data_set()), pdv(3, 2)))
     assert b"".join(bytes(fragment) for fragment in messages.data_set(command.context_id)) == tiny_data_set()
+
+
+def test_a_peer_may_take_longer_over_a_message_by_what_its_bytes_give_it(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    peer, ours = pair
+    clock = itertools.count()
+    wire = Wire(ours, patience_seconds=5.0, monotonic=lambda: float(next(clock)))  # each read takes a second
+    messages = Messages(wire, {3}, Pace(grace_seconds=3.0, bytes_per_second=10.0))
+    fragments = data(pdv(3, 0, bytes(5)))
+    for _ in range(2):
+        peer.sendall(data(pdv(3, 3, tiny_command())))
+        assert messages.next_command()
+        heard = messages.data_set(3)
+        for _ in range(6):  # seconds, and so half as many again are given
+            peer.sendall(fragments)
+            assert len(next(heard)) == 5
+    peer.sendall(fragments)
+    with pytest.raises(PeerTooSlow, match="35 bytes of a message in 7 s"):
+        next(heard)
+
+
+def test_there_is_more_while_a_pdu_holds_another_message_and_none_behind_a_release(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    peer, ours = pair
+    messages = Messages(Wire(ours, patience_seconds=5.0), {1}, Pace())
+    assert not messages.has_more(0.0)
+    peer.sendall(data(pdv(1, 3, echo_command()), pdv(1, 3, echo_command())) + RELEASE)
+    for _ in range(2):
+        assert messages.has_more(5.0)
+        assert messages.next_command() == (1, echo_command())
+    assert messages.has_more(5.0)
+    assert messages.next_command() is None
+    assert not messages.has_more(0.0)
+
+
+def test_short_pdus_are_those_of_the_standard() -> None:
+    """PS3.8 9.3.4, 9.3.6 to 9.3.8; what is reserved is zero."""
+    assert encode_rejection((1, 2, 7)) == b"\3\0\0\0\0\4\0\1\2\7"
+    assert encode_release_request() == b"\5\0\0\0\0\4\0\0\0\0"
+    assert encode_release_response() == b"\6\0\0\0\0\4\0\0\0\0"
+    assert encode_abort_by_user() == b"\7\0\0\0\0\4\0\0\0\0"
+    assert encode_abort(5) == b"\7\0\0\0\0\4\0\0\2\5"
+
+
+@pytest.mark.parametrize(("longest", "room"), [(0, 20), (26, 20), (24, 18), (16, 10), (10, 4), (8, 2)])
+def test_the_last_fragment_of_a_command_is_marked_wherever_the_others_end(longest: int, room: int) -> None:
+    command = bytes(range(20))
+    *pieces, last = [command[at : at + room] for at in range(0, 20, room)]
+    expected = [*(data(pdv(5, 1, piece)) for piece in pieces), data(pdv(5, 3, last))]
+    assert encode_command_pdus(5, command, longest) == b"".join(expected)

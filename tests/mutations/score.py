@@ -67,10 +67,12 @@ JUDGED = {
     "node/association/negotiation.py": ("tests/association/test_proposal.py",),
     "node/association/proposal.py": ("tests/association/test_proposal.py",),
     "node/results/identity.py": ("tests/results/test_references.py",),
+    "node/results/items.py": ("tests/results/test_items.py", "tests/results/test_references.py"),
     "node/results/placement.py": ("tests/results/test_placement.py",),
     "node/results/predecessors.py": ("tests/results/test_references.py",),
     "node/studies/admission.py": ("tests/studies/test_admission.py",),
-    "node/studies/association_rows.py": ("tests/studies/test_index.py",),
+    "node/studies/arrival.py": ("tests/studies/test_arrival.py", "tests/studies/test_index.py"),
+    "node/studies/association_rows.py": ("tests/studies/test_association_rows.py", "tests/studies/test_index.py"),
     "node/studies/index.py": (
         "tests/studies/test_index.py",
         "tests/studies/test_association_rows.py",
