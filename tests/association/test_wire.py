@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import random
 import socket
 from collections.abc import Iterator
+from io import BytesIO
 
 import pytest
 from raw_peer import ECHO, RELEASE, data, echo_command, pdv, tiny_command, tiny_data_set
 
-from node.errors import PeerTooSlow
+from node.errors import ConnectionLost, PeerTooSlow
 from node.upper_layer.messages import Messages, Pace
 from node.upper_layer.pdu import (
+    OutgoingDataSet,
     encode_abort,
     encode_abort_by_user,
     encode_command_pdus,
+    encode_data_set_pdus,
     encode_rejection,
     encode_release_request,
     encode_release_response,
@@ -116,3 +120,65 @@ def test_the_last_fragment_of_a_command_is_marked_wherever_the_others_end(longes
     *pieces, last = [command[at : at + room] for at in range(0, 20, room)]
     expected = [*(data(pdv(5, 1, piece)) for piece in pieces), data(pdv(5, 3, last))]
     assert encode_command_pdus(5, command, longest) == b"".join(expected)
+
+
+ROOM = {0: 262_138, 8: 2, 9: 2, 26: 20, 16_384: 16_378, 300_000: 262_138}
+
+
+@pytest.mark.parametrize(
+    ("longest", "size"),
+    [*itertools.product(ROOM, (1, 4, 1200)), (0, 300_000), (16_384, 32_756), (16_384, 300_000)],
+)
+def test_a_data_set_goes_out_in_pdus_of_which_the_last_is_marked(longest: int, size: int) -> None:
+    content, room = random.Random(size).randbytes(size), ROOM[longest]
+    *pieces, last = [content[at : at + room] for at in range(0, len(content), room)]
+    expected = [*(data(pdv(5, 0, piece)) for piece in pieces), data(pdv(5, 2, last))]
+    sent = [bytes(some) for some in encode_data_set_pdus(5, OutgoingDataSet.of(content), longest)]
+    assert b"".join(sent) == b"".join(expected)
+    assert len(sent) <= 1 + len(content) // (64 * 1024)  # several PDUs at once
+
+
+def test_a_data_set_that_ends_early_is_never_marked_as_whole() -> None:
+    pdus = encode_data_set_pdus(5, OutgoingDataSet(BytesIO(bytes(300_000)), 300_001), 0)
+    assert next(pdus)[10:12] == b"\5\0"
+    with pytest.raises(EOFError, match="expected 37863 more bytes"):
+        next(pdus)
+
+
+def test_who_reads_is_interrupted_whatever_is_there_and_may_still_send(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    peer, ours = pair
+    peer.settimeout(10)
+    wire = Wire(ours, patience_seconds=5.0)
+    peer.sendall(ECHO)
+    wire.interrupt()
+    with pytest.raises(ConnectionLost, match="connection closed"):
+        wire.next_pdu()
+    wire.send(RELEASE)
+    assert peer.recv(100) == RELEASE
+
+
+def test_a_connection_that_is_cut_takes_nothing_any_more(pair: tuple[socket.socket, socket.socket]) -> None:
+    peer, ours = pair
+    peer.settimeout(10)
+    wire = Wire(ours, patience_seconds=5.0)
+    wire.cut()
+    with pytest.raises(ConnectionLost, match="connection closed"):
+        wire.next_pdu()
+    with pytest.raises(ConnectionLost, match="while sending"):
+        wire.send(RELEASE)
+    wire.send_last(RELEASE)
+    assert peer.recv(100) == b""
+
+
+def test_a_connection_that_is_closed_already_is_found_lost_by_who_reads(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    _, ours = pair
+    ours.close()
+    wire = Wire(ours, patience_seconds=5.0)
+    wire.interrupt()
+    wire.cut()
+    with pytest.raises(ConnectionLost, match="connection failed"):
+        wire.next_pdu()
