@@ -11,10 +11,12 @@ from io import BytesIO
 import pytest
 from raw_peer import ECHO, RELEASE, data, echo_command, pdv, tiny_command, tiny_data_set
 
-from node.errors import ConnectionLost, PeerTooSlow
+from node.errors import ConnectionLost, PeerTooSlow, ProtocolViolation
 from node.upper_layer.messages import Messages, Pace
 from node.upper_layer.pdu import (
+    AbortReason,
     OutgoingDataSet,
+    PduType,
     encode_abort,
     encode_abort_by_user,
     encode_command_pdus,
@@ -22,6 +24,8 @@ from node.upper_layer.pdu import (
     encode_rejection,
     encode_release_request,
     encode_release_response,
+    judge_first_header,
+    judge_header,
 )
 from node.upper_layer.wire import Wire
 
@@ -143,6 +147,39 @@ def test_a_data_set_that_ends_early_is_never_marked_as_whole() -> None:
     assert next(pdus)[10:12] == b"\5\0"
     with pytest.raises(EOFError, match="expected 37863 more bytes"):
         next(pdus)
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (b"\2\0\0\0\0\4", AbortReason.UNEXPECTED_PDU),
+        (b"GET / ", AbortReason.UNEXPECTED_PDU),
+        (b"\1\0\0\x10\0\1", AbortReason.INVALID_PARAMETER),
+    ],
+)
+def test_what_comes_first_is_a_request_of_up_to_a_mebibyte(header: bytes, reason: AbortReason) -> None:
+    assert judge_first_header(b"\1\0\0\x10\0\0") == 1 << 20
+    with pytest.raises(ProtocolViolation) as violation:
+        judge_first_header(header)
+    assert violation.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "length", "reason"),
+    [
+        (PduType.DATA, (256 << 10) + 1, AbortReason.INVALID_PARAMETER),
+        (PduType.RELEASE_RP, 4, AbortReason.UNEXPECTED_PDU),
+        (8, 4, AbortReason.UNRECOGNISED_PDU),
+    ],
+)
+def test_what_comes_then_is_of_a_kind_that_may_come_and_of_up_to_256_kib(
+    kind: int, length: int, reason: AbortReason
+) -> None:
+    judge_header(PduType.DATA, 256 << 10)
+    judge_header(PduType.RELEASE_RP, 4, {PduType.RELEASE_RP})
+    with pytest.raises(ProtocolViolation) as violation:
+        judge_header(kind, length)
+    assert violation.value.reason is reason
 
 
 def test_who_reads_is_interrupted_whatever_is_there_and_may_still_send(
