@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import random
 import socket
+import threading
 from collections.abc import Iterator
 from io import BytesIO
 
 import pytest
 from raw_peer import ECHO, RELEASE, data, echo_command, pdv, tiny_command, tiny_data_set
+from waiting import PATIENCE_SECONDS
 
 from node.errors import ConnectionLost, PeerTooSlow, ProtocolViolation
 from node.upper_layer.messages import Messages, Pace
@@ -182,18 +184,32 @@ def test_what_comes_then_is_of_a_kind_that_may_come_and_of_up_to_256_kib(
     assert violation.value.reason is reason
 
 
+@pytest.mark.parametrize("said", [ECHO, b""])
 def test_who_reads_is_interrupted_whatever_is_there_and_may_still_send(
-    pair: tuple[socket.socket, socket.socket],
+    pair: tuple[socket.socket, socket.socket], said: bytes
 ) -> None:
     peer, ours = pair
     peer.settimeout(10)
     wire = Wire(ours, patience_seconds=5.0)
-    peer.sendall(ECHO)
+    peer.sendall(said)
     wire.interrupt()
     with pytest.raises(ConnectionLost, match="connection closed"):
         wire.next_pdu()
     wire.send(RELEASE)
     assert peer.recv(100) == RELEASE
+
+
+def test_what_is_to_come_is_waited_for_and_who_takes_nothing_is_given_up(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    peer, ours = pair
+    wire = Wire(ours, patience_seconds=0.1)
+    later = threading.Timer(0.1, peer.sendall, [ECHO])
+    later.start()
+    assert wire.has_more(PATIENCE_SECONDS)
+    later.join()
+    with pytest.raises(PeerTooSlow, match=r"takes nothing for 0\.1 s"):
+        wire.send(bytes(64 << 20))
 
 
 def test_a_connection_that_is_cut_takes_nothing_any_more(pair: tuple[socket.socket, socket.socket]) -> None:
