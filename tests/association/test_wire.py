@@ -12,6 +12,7 @@ from io import BytesIO
 import pytest
 from raw_peer import ECHO, RELEASE, data, echo_command, pdv, tiny_command, tiny_data_set
 from waiting import PATIENCE_SECONDS
+from wire_fuzz import Tape
 
 from node.errors import ConnectionLost, PeerTooSlow, ProtocolViolation
 from node.upper_layer.messages import Messages, Pace
@@ -61,6 +62,17 @@ def test_pdus_of_any_size_come_whole_and_in_order(pair: tuple[socket.socket, soc
         kind, body = wire.next_pdu()
         assert (kind, bytes(body[6:])) == (4, bytes((number,)) * size)
         assert wire.next_pdu()[0] == 5
+
+
+def test_a_pdu_that_begins_near_the_end_of_the_buffer_comes_whole() -> None:
+    contents = [random.Random(number).randbytes(size) for number, size in enumerate((150_000, 150_000, 7, 262_138, 90))]
+    with Tape(b"".join(data(pdv(1, 3, content)) for content in contents) + RELEASE) as tape:
+        wire = Wire(tape, patience_seconds=5.0)
+        for content in contents:
+            assert bytes(wire.next_pdu()[1][6:]) == content
+        assert wire.next_pdu()[0] == 5
+        with pytest.raises(ConnectionLost):
+            wire.next_pdu()
 
 
 def test_the_time_we_take_ourselves_is_not_held_against_the_peer(pair: tuple[socket.socket, socket.socket]) -> None:
