@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from io import BytesIO
+from typing import Any
 
 import pytest
 from raw_peer import ECHO, RELEASE, data, echo_command, pdv, tiny_command, tiny_data_set
@@ -73,6 +74,25 @@ def test_a_pdu_that_begins_near_the_end_of_the_buffer_comes_whole() -> None:
         assert wire.next_pdu()[0] == 5
         with pytest.raises(ConnectionLost):
             wire.next_pdu()
+
+
+class Trickle(Tape):
+    """Of which each read brings one byte."""
+
+    reads = 0
+
+    def recv_into(self, buffer: Any, *_: int) -> int:
+        self.reads += 1
+        return super().recv_into(buffer[:1])
+
+
+def test_a_pdu_has_its_time_however_many_reads_that_is() -> None:
+    clock = itertools.count()
+    with Trickle(ECHO) as tape:
+        wire = Wire(tape, patience_seconds=9.0, monotonic=lambda: float(next(clock)))  # each read takes a second
+        with pytest.raises(PeerTooSlow, match="no whole PDU within 9 s"):
+            wire.next_pdu()
+        assert tape.reads == 9
 
 
 def test_the_time_we_take_ourselves_is_not_held_against_the_peer(pair: tuple[socket.socket, socket.socket]) -> None:
