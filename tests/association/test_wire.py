@@ -47,6 +47,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 def test_neither_side_waits_for_the_other(pair: tuple[socket.socket, socket.socket]) -> None:
     peer, ours = pair
     wire = Wire(ours, patience_seconds=5.0)
+    ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)  # as Linux does after a while
     peer.sendall(ECHO)
     wire.next_pdu()
     assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
@@ -231,7 +232,7 @@ def test_who_reads_is_interrupted_whatever_is_there_and_may_still_send(
     assert peer.recv(100) == RELEASE
 
 
-def test_what_is_to_come_is_waited_for_and_who_takes_nothing_is_given_up(
+def test_what_is_to_come_is_waited_for_and_who_says_or_takes_nothing_is_given_up(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     peer, ours = pair
@@ -240,6 +241,9 @@ def test_what_is_to_come_is_waited_for_and_who_takes_nothing_is_given_up(
     later.start()
     assert wire.has_more(PATIENCE_SECONDS)
     later.join()
+    assert wire.next_pdu()[0] == PduType.DATA
+    with pytest.raises(PeerTooSlow, match=r"no whole PDU within 0\.1 s"):
+        wire.next_pdu()
     with pytest.raises(PeerTooSlow, match=r"takes nothing for 0\.1 s"):
         wire.send(bytes(64 << 20))
 
