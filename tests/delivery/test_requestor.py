@@ -38,7 +38,7 @@ from raw_peer import (
 )
 
 from node.delivery.proposal import decode_acceptance, encode_proposal, number_contexts
-from node.delivery.requestor import OutgoingAssociation, Requestor, associate
+from node.delivery.requestor import PROPOSED_VERIFICATION, OutgoingAssociation, Requestor, associate
 from node.delivery.scu import send_instances
 from node.errors import (
     AssociationBroken,
@@ -209,6 +209,21 @@ def test_what_the_peer_asks_before_it_answers_is_heard_after_the_answer() -> Non
         assert association.hear(0.01) is None
 
 
+def test_what_the_peer_asks_of_its_own_accord_is_heard() -> None:
+    def script(peer: RawPeer) -> None:
+        peer.say(data(pdv(1, 3, event_command()), pdv(1, 2, ACTION_INFORMATION)))
+        assert peer.hear() == (5, bytes(4))
+        peer.say(RELEASED)
+
+    with (
+        scripted(acceptance(answered(1, syntax=IMPLICIT)), script) as peer,
+        associate(PATIENT, peer.address, [(COMMITMENT, [IMPLICIT])]) as association,
+    ):
+        heard = association.hear(60.0)
+        assert heard is not None
+        assert (heard.request.field, heard.data_set) == (Command.N_EVENT_REPORT_RQ, ACTION_INFORMATION)
+
+
 def test_an_answer_that_nobody_waits_for_is_not_heard() -> None:
     def script(peer: RawPeer) -> None:
         peer.say(data(pdv(3, 3, response(C_STORE()))), ABORT)
@@ -270,13 +285,41 @@ def small(shared: Path) -> Path:
 def test_a_peer_that_releases_at_the_same_time_is_answered() -> None:
     def script(peer: RawPeer) -> None:
         assert peer.hear() == (5, bytes(4))
-        peer.say(RELEASE)
+        peer.say(data(pdv(3, 3, echo_command())), RELEASE)
         assert peer.hear() == (6, bytes(4))
         peer.say(data(pdv(3, 3, echo_command())), RELEASED)
         assert peer.hear() == (0, b"")
 
     with scripted(ACCEPTED, script) as peer, associate(PATIENT, peer.address, SYNTAXES):
         pass
+
+
+@pytest.mark.parametrize("says", [RELEASED, ABORT])
+def test_nothing_is_waited_for_behind_the_end(says: bytes) -> None:
+    def script(peer: RawPeer) -> None:
+        assert peer.hear() == (5, bytes(4))
+        peer.say(says)
+        assert peer.hear() == (0, b"")
+
+    with scripted(ACCEPTED, script) as peer, associate(PATIENT, peer.address, SYNTAXES):
+        pass
+
+
+def test_an_echo_is_that_of_the_standard_and_the_number_behind_the_highest_is_the_first() -> None:
+    def script(peer: RawPeer) -> None:
+        for message_id in (0xFFFF, 1):
+            assert hear_message(peer)[:2] == (echo_command(message_id), b"")
+            peer.say(data(pdv(1, 3, response(C_ECHO(), message_id))))
+        assert peer.hear() == (5, bytes(4))
+        peer.say(RELEASED)
+
+    proposed = acceptance(answered(1, syntax=EXPLICIT))
+    with scripted(proposed, script) as peer, associate(PATIENT, peer.address, [PROPOSED_VERIFICATION]) as association:
+        association._message_id = 0xFFFE
+        (context,) = association.contexts
+        assert [association.echo(context).status for _ in range(2)] == [0, 0]
+    contexts = number_contexts([(VERIFICATION, [EXPLICIT, IMPLICIT])])
+    assert peer.heard == [(1, encode_proposal("RADNODE", "PACS", contexts, {})[6:])]
 
 
 @pytest.mark.parametrize("says", [b"", data(pdv(3, 3, echo_command())), pdu(9, b"")])
