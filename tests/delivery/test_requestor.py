@@ -59,7 +59,7 @@ from node.upper_layer.command import (
 )
 from node.upper_layer.items import Roles
 from node.upper_layer.pdu import OutgoingDataSet
-from node.vocabulary import IMPLEMENTATION_CLASS_UID
+from node.vocabulary import IMPLEMENTATION_CLASS_UID, PeerAddress
 
 SYNTAXES = [(VERIFICATION, [IMPLICIT]), (CT_CLASS, [EXPLICIT, IMPLICIT])]
 PROPOSED = number_contexts(SYNTAXES)
@@ -151,6 +151,30 @@ def test_a_peer_that_does_not_accept_is_named_with_what_it_said(
         pass
 
 
+def test_an_association_in_which_nothing_can_be_asked_is_released() -> None:
+    def script(peer: RawPeer) -> None:
+        assert peer.hear() == (5, bytes(4))
+        peer.say(RELEASED)
+
+    with (
+        scripted(acceptance(answered(1, 3), answered(3, 4)), script) as peer,
+        pytest.raises(DeliveryRefused),
+        associate(PATIENT, peer.address, SYNTAXES),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"), [("127.0.0.1", "Connection refused"), ("a..b", "label empty or too long"), ("a" * 64, "label")]
+)
+def test_a_peer_that_cannot_be_reached_is_named_with_the_reason(host: str, reason: str, closed_port: int) -> None:
+    with (
+        pytest.raises(PeerUnreachable, match=rf"^PACS at {host}:{closed_port}: no connection \(.*{reason}.*\); check"),
+        associate(PATIENT, PeerAddress("PACS", host, closed_port), SYNTAXES),
+    ):
+        pass
+
+
 WRONG_ANSWERS: dict[str, bytes] = {
     "to another request": data(pdv(3, 3, response(C_STORE(), message_id=2))),
     "of another kind": data(pdv(3, 3, response(C_ECHO()))),
@@ -161,7 +185,7 @@ WRONG_ANSWERS: dict[str, bytes] = {
     "a rejection": pdu(3, b"\0\1\1\7"),
     "the end": b"",
     "in a context that nobody accepted": data(pdv(5, 3, response(C_STORE()))),
-    "with a data set without an end": data(pdv(3, 3, event_command()), *[pdv(3, 0, bytes(65_536))] * 3) * 30,
+    "with a data set without an end": data(pdv(3, 3, event_command())) + data(*[pdv(3, 0, bytes(65_536))] * 3) * 30,
 }
 
 
@@ -177,6 +201,22 @@ def test_an_answer_that_is_none_is_never_success(wrong: str) -> None:
     with (
         scripted(ACCEPTED, script) as peer,
         pytest.raises(DeliveryDelayed, match="C-STORE"),
+        associate(PATIENT, peer.address, SYNTAXES) as association,
+    ):
+        store_tiny(association)
+
+
+def test_no_more_of_a_data_set_is_taken_than_any_answer_has() -> None:
+    def script(peer: RawPeer) -> None:
+        hear_message(peer)
+        with suppress(ConnectionError):
+            peer.say(WRONG_ANSWERS["with a data set without an end"])
+        while peer.hear()[0]:
+            pass
+
+    with (
+        scripted(ACCEPTED, script) as peer,
+        pytest.raises(DeliveryDelayed, match="a data set of more than 4194304 bytes from the peer"),
         associate(PATIENT, peer.address, SYNTAXES) as association,
     ):
         store_tiny(association)
@@ -273,6 +313,20 @@ def test_a_file_that_ends_earlier_than_it_did_is_not_taken_for_sent(tmp_path: Pa
         assert next(answers).status == 0
         with pytest.raises(DeliveryDelayed, match=r"cut\.dcm: found the end of the file, .*it changed while"):
             next(answers)
+
+
+def test_who_wants_no_more_answers_has_the_association_released(small: Path) -> None:
+    def script(peer: RawPeer) -> None:
+        hear_message(peer)
+        peer.say(data(pdv(1, 3, response(C_STORE()))))
+        assert peer.hear() == (5, bytes(4))
+        peer.say(RELEASED)
+        assert peer.hear() == (0, b"")
+
+    with scripted(acceptance(answered(1)), script) as peer:
+        answers = send_instances("RADNODE", peer.address, [small, small], 60.0)
+        assert next(answers).status == 0
+        answers.close()
 
 
 @pytest.fixture
