@@ -9,12 +9,14 @@ from pathlib import Path
 from clocks import ManualClock
 from pydicom import uid
 from pydicom.dataset import Dataset
+from sqlalchemy import select
 
 from node.catalog import Catalog, bundled_models
-from node.database import Database
+from node.database import Database, Job, Result, Study
 from node.jobs.queue import JobQueue
 from node.peers import Peer
 from node.settings import Rule, Settings
+from node.states import JobState
 from node.studies.assembly import Assembly
 from node.studies.index import InstanceIndex
 from node.vocabulary import ReceivedInstance, study_identity
@@ -74,6 +76,17 @@ class Gathering:
         admissions = [str(self.index.record(instance, association)) for instance in instances]
         self.index.close_association(association, "released")
         return admissions
+
+    def make_result(self, made: ReceivedInstance) -> None:
+        """Add the row of a result of ours with the UIDs of an instance, of a job of the only study."""
+        with self.database.writing() as session:
+            study, now = session.scalars(select(Study)).one(), self.clock.now()
+            job = Job(study=study, revision=1, sender="XRAY", model="m", model_sha256="s", inputs_digest="d")
+            job.destinations, job.state, job.created_at = [], JobState.DONE, now
+            result = Result(job=job, kind="k", sop_class_uid=made.sop_class_uid, sop_instance_uid=made.sop_instance_uid)
+            result.series_instance_uid, result.path, result.sha256 = made.series_instance_uid, "p", "s"
+            result.created_at = now
+            session.add(result)
 
     def complete(self, quiet_seconds: float = 2.0) -> int:
         """Let the quiet time pass and complete what is complete then."""

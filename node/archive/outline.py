@@ -129,7 +129,7 @@ class _Header:
 
     def is_like(self, other: _Header) -> bool:
         """Tell whether both have the same elements, whatever their values."""
-        return self.transfer_syntax_uid == other.transfer_syntax_uid and self._kinds() == other._kinds()
+        return self.transfer_syntax_uid == other.transfer_syntax_uid and self._tags() == other._tags()
 
     def differences(self, other: _Header) -> frozenset[int]:
         """Return which elements, by their places, do not have the same bytes in a header like this."""
@@ -147,8 +147,8 @@ class _Header:
             for one in (self.elements[place] for place in varying)
         )
 
-    def _kinds(self) -> list[tuple[int, bytes | None, bool]]:
-        return [(element.tag, element.vr, element.is_open) for element in self.elements]
+    def _tags(self) -> list[int]:
+        return [element.tag for element in self.elements]
 
 
 class _Run(NamedTuple):
@@ -165,7 +165,6 @@ class _Pattern:
         self.transfer_syntax_uid = header.transfer_syntax_uid
         self.varying = varying
         self._encoding = encoding_of(header.transfer_syntax_uid)
-        self._last_tag = header.elements[-1].tag if header.elements else 0
         self._pieces = list(_pieces_of(header, varying, self._encoding))
 
     def match(self, encoded: Encoded, start: int) -> Outline | None:
@@ -175,7 +174,7 @@ class _Pattern:
             return None
         head, at = known
         try:
-            tail = walk_dataset(encoded, self.transfer_syntax_uid, at, after=self._last_tag)
+            tail = walk_dataset(encoded, self.transfer_syntax_uid, at)
         except MalformedInstance:
             return None  # the whole walk says where
         return None if tail and tail[0].tag < FIRST_PIXEL_TAG else Outline(head, tail)
@@ -189,7 +188,7 @@ class _Pattern:
         if at + LONGEST_ELEMENT_HEAD_BYTES > len(beginning):
             return None
         found = read_element(beginning, at, self._encoding)
-        is_native = found.tag == PIXEL_DATA > self._last_tag and found.length != UNDEFINED and not is_sequence(found)
+        is_native = found.tag == PIXEL_DATA and found.length != UNDEFINED and not is_sequence(found)
         return Outline(head, (found,)) if is_native and found.value_at + found.length == size else None
 
     def _match_head(self, encoded: Encoded, start: int) -> tuple[RawElements, int] | None:
@@ -212,12 +211,14 @@ class _Pattern:
         return head, at
 
     def _read_like(self, known: Element, encoded: Encoded, at: int) -> Element | None:
-        """Return the element at an offset, None if it is another than in the headers before, or not whole."""
+        """Return the element at an offset, None if it is another than in the headers before, too long, or not whole."""
         if at + SHORTEST_ELEMENT_BYTES > len(encoded):
             return None
         found = read_element(encoded, at, self._encoding)
         end = found.value_at + found.length
-        if (found.tag, found.vr) != (known.tag, known.vr) or found.length == UNDEFINED or end > len(encoded):
+        is_another = (found.tag, found.vr) != (known.tag, known.vr)
+        # Who admits has to leave long values out; an undefined length is a long one too.
+        if is_another or found.length > LONGEST_REMEMBERED_BYTES or end > len(encoded):
             return None
         if is_sequence(found) and not _is_whole(bytes(encoded[at:end]), self.transfer_syntax_uid):
             return None

@@ -87,15 +87,15 @@ class _Frame:
     last_tag: int = 0
 
 
-def walk_dataset(encoded: Encoded, transfer_syntax_uid: str, start: int = 0, after: int = 0) -> list[Element]:
+def walk_dataset(encoded: Encoded, transfer_syntax_uid: str, start: int = 0) -> list[Element]:
     """Return the elements of the outermost data set, having checked all of it.
 
     Checked is that every element, item and fragment lies within what holds it, that undefined
     lengths are closed, that tags ascend and that the last element ends with the last byte
     (PS3.5 7.1, 7.5, A.4). No value is decoded. Raises MalformedInstance with the offset, in bytes
-    from `start`, of what is wrong. Where only the rest of a data set begins at `start`, `after` is the tag before.
+    from `start`, of what is wrong.
     """
-    return _Walk(encoded, encoding_of(transfer_syntax_uid), start, after).run()
+    return _Walk(encoded, encoding_of(transfer_syntax_uid), start).run()
 
 
 def is_sequence(element: Element) -> bool:
@@ -121,12 +121,12 @@ def encoding_of(transfer_syntax_uid: str) -> Encoding:
 class _Walk:
     """One pass over one encoded data set."""
 
-    def __init__(self, encoded: Encoded, encoding: Encoding, start: int, after: int) -> None:
+    def __init__(self, encoded: Encoded, encoding: Encoding, start: int) -> None:
         self._encoded = encoded
         self._start = start
         self._at = start
         self._found: list[Element] = []
-        self._stack = [_Frame(_Kind.ELEMENTS, len(encoded), False, *encoding, last_tag=after)]
+        self._stack = [_Frame(_Kind.ELEMENTS, len(encoded), False, *encoding)]
 
     def run(self) -> list[Element]:
         """Walk to the end; a loop and a list, so that no depth of nesting can exhaust the stack."""

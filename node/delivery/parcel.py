@@ -49,11 +49,15 @@ class Parcel:
 def read_parcel(path: Path) -> Parcel:
     """Read what to announce from the data set itself, which the announcement must agree with.
 
-    Raises DeliveryRefused for a file that is no DICOM.
+    Raises DeliveryRefused for a file that is no DICOM, or whose UIDs no request can name.
     """
-    parcel = _read_first_bytes(path)
-    if parcel is not None:
-        return parcel
+    parcel = _read_first_bytes(path) or _read_whole_header(path)
+    if not f"{parcel.sop_class}{parcel.sop_instance}{parcel.transfer_syntax}".isascii():
+        raise DeliveryRefused(f"{path}: found a UID with letters beyond ASCII; send the others without it")
+    return parcel
+
+
+def _read_whole_header(path: Path) -> Parcel:
     try:
         meta, data_set_at = split_dataset(path)
         header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "SOPInstanceUID"])

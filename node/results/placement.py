@@ -118,8 +118,9 @@ def _expect_plane(which: str, stated: dict[str, tuple[float, ...]], source: Data
     for keyword, found in stated.items():
         _, unplaced, tolerance = PLANE_ATTRIBUTES[keyword]
         expected = _numbers(source.get(keyword) or unplaced)
-        if len(found) != len(expected) or any(
-            abs(one - other) > tolerance for one, other in zip(found, expected, strict=True)
+        # What is no number is within no tolerance.
+        if len(found) != len(expected) or not all(
+            abs(one - other) <= tolerance for one, other in zip(found, expected, strict=True)
         ):
             raise IdentityMismatch(f"{which}: {keyword} is {found}, in the source it names {expected}; {WHAT_TO_DO}")
 

@@ -29,8 +29,8 @@ class Wire:
         """Give the peer `patience_seconds` for each PDU, from when we begin to wait for it to its last byte."""
         with suppress(OSError):  # the peer has gone already, as the first read will show
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # With a timeout Python asks whether there is something before each read, also where there always is.
-        connection.setblocking(False)
+            # With a timeout Python asks whether there is something before each read, also where there always is.
+            connection.setblocking(False)
         self._socket = connection
         self._patience_seconds = patience_seconds
         self._monotonic = monotonic
@@ -122,8 +122,9 @@ class Wire:
         with suppress(OSError):  # the next read shows that it has gone
             # Linux forgets the option after a while, so it is set again each time.
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        left = deadline - self.seconds_waited
         started = self._monotonic()
-        is_ready = self._is_ready(event, deadline - self.seconds_waited)
+        is_ready = left > 0.0 and self._is_ready(event, left)
         self.seconds_waited += self._monotonic() - started
         if not is_ready:
             raise PeerTooSlow(f"no whole PDU within {self._patience_seconds:g} s")
@@ -131,7 +132,7 @@ class Wire:
     def _is_ready(self, event: int, seconds: float) -> bool:
         poll = select.poll()
         poll.register(self._socket, event)
-        return bool(poll.poll(max(0.0, seconds) * 1000))
+        return bool(poll.poll(seconds * 1000))
 
     def _shut_down(self, direction: int) -> None:
         with suppress(OSError):  # it may be closed already

@@ -41,7 +41,7 @@ def test_a_uid_that_is_left_out_is_missing(tag: int) -> None:
         identify_instance({other: value for other, value in values().items() if other != tag})
 
 
-@pytest.mark.parametrize("value", [b"..", b"../../x", b"1.2\xff", b"1.2 3", b" 1.2", b"1.2\0\0003"])
+@pytest.mark.parametrize("value", [b"..", b"../../x", b"1.2x", b"1.2\xff", b"1.2 3", b" 1.2", b"1.2\0\0003"])
 def test_an_encoded_value_that_is_no_uid_is_refused(value: bytes) -> None:
     with pytest.raises(MalformedInstance, match=r"^StudyInstanceUID: found [0-9]+ characters that are no UID"):
         identify_instance(values(study=value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
 from node.archive.file_head import AnnouncedInstance, encode_file_head
-from node.archive.outline import LONGEST_REMEMBERED_BYTES, Outline, OutlineReader
+from node.archive.outline import Outline, OutlineReader
 from node.archive.walk import walk_dataset
 from node.errors import MalformedInstance
 
@@ -90,18 +91,19 @@ def test_the_third_of_a_series_is_familiar_and_read_alike(syntax: str, monkeypat
     reader = taught(syntax, count=2)
     encoded = bytes(100) + series(syntax)[4]
     expected = read_afresh(encoded, syntax, 100)
-    walked: list[int] = []
+    walked: list[tuple[object, ...]] = []
 
     # To listen alone: it walks all the same.
-    def walk(*given: object, **after: int) -> list[object]:
-        walked.append(after.get("after", 0))
-        return walk_dataset(*given, **after)
+    def walk(*given: object) -> list[object]:
+        walked.append(given[2:])
+        return walk_dataset(*given)
 
     monkeypatch.setattr("node.archive.outline.walk_dataset", walk)
     found = reader.read(encoded, syntax, 100)
     assert alike(found, expected)
     assert len(expected.opened) == 1
-    assert (len(found.opened), walked[-1] >> 16) == (0, 0x0028)  # the walk has begun behind the head
+    pixels_at = expected.tail[0].value_at - (8 if uid.UID(syntax).is_implicit_VR else 12)
+    assert (len(found.opened), walked[-1]) == (0, (pixels_at,))  # the walk has begun behind the head
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
@@ -174,12 +176,36 @@ def test_only_who_admits_leaves_long_values_out(is_admitting: bool) -> None:
     assert (0x00420011 in head) is not is_admitting
 
 
+def test_a_long_value_is_left_out_of_a_familiar_header_too() -> None:
+    """Else a document behind a few short ones of its kind would fill the memory."""
+    reader = OutlineReader(is_admitting=True)
+    for number, length in enumerate((2, 4, 6, 1 << 16, (1 << 16) + 2), start=1):
+        dataset = one_of_a_series(number)
+        del dataset.AnatomicRegionSequence
+        dataset.add_new(0x00420011, "OB", bytes(length))
+        head = reader.read(*as_file(encode(dataset), EXPLICIT)).head
+        assert (0x00420011 in head) is (length <= 1 << 16)
+
+
+def test_pixels_of_any_kind_may_follow_a_familiar_header() -> None:
+    reader = OutlineReader(is_admitting=False)
+    for number in range(1, 5):
+        dataset = one_of_a_series(number)
+        del dataset.PixelData
+        dataset.FloatPixelData = bytes(16)
+        outline = reader.read(encode(dataset), EXPLICIT, 0)
+        assert [element.tag for element in outline.tail] == [0x7FE00008]
+    assert not outline.opened
+
+
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_the_beginning_of_a_familiar_instance_is_enough(syntax: str) -> None:
     encoded, size = bytes(40) + series(syntax)[4], 40 + len(series(syntax)[4])
-    found = taught(syntax).recognise(encoded[:-4], syntax, 40, size)  # all but the last of its pixels
-    assert found is not None
-    assert alike(found, read_afresh(encoded, syntax, 40))
+    shortest = size - (4 if uid.UID(syntax).is_implicit_VR else 8)  # twelve bytes of the pixel data are needed
+    for length in range(shortest, size + 1):
+        found = taught(syntax).recognise(encoded[:length], syntax, 40, size)
+        assert found is not None
+        assert alike(found, read_afresh(encoded, syntax, 40))
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
@@ -194,6 +220,18 @@ def test_a_beginning_is_not_enough_for_what_may_be_otherwise(syntax: str) -> Non
         assert found is None or length >= size - 12  # implicit VR has shorter heads of elements
     another = encode(one_of_a_series(7, BitsAllocated=8), syntax)
     assert taught(syntax).recognise(another, syntax, 0, len(another)) is None
+
+
+@pytest.mark.parametrize(("last", "vr"), [(0x00290010, "OB"), (0x7FE00010, "SQ")])
+def test_a_beginning_is_not_enough_for_an_end_of_another_kind(last: int, vr: str) -> None:
+    reader = OutlineReader(is_admitting=False)
+    for number in range(1, 5):
+        dataset = one_of_a_series(number)
+        del dataset.PixelData
+        encoded = encode(dataset)
+        reader.read(encoded, EXPLICIT, 0)
+    encoded += struct.pack("<HH2s2xL", last >> 16, last & 0xFFFF, vr.encode(), 100) + bytes(100)
+    assert reader.recognise(encoded[:-90], EXPLICIT, 0, len(encoded)) is None
 
 
 def test_compressed_pixels_are_looked_at_to_their_end() -> None:
@@ -239,13 +277,18 @@ def test_a_header_that_pydicom_cannot_read_is_never_familiar() -> None:
             reader.read(*file)
 
 
-def test_a_long_header_is_not_remembered() -> None:
+@pytest.mark.parametrize("too_many_bytes", [0, 2])
+def test_a_header_of_more_than_64_kib_is_not_remembered(too_many_bytes: int) -> None:
     reader = OutlineReader(is_admitting=False)
-    for number in range(1, 5):
-        dataset = one_of_a_series(number)
-        dataset.add_new(0x00110010, "LO", "A MAKER")
-        dataset.add_new(0x00111001, "OB", bytes(LONGEST_REMEMBERED_BYTES))
-        assert len(reader.read(encode(dataset), EXPLICIT, 0).opened) == 1
+    for _ in range(4):
+        dataset = one_of_a_series(1)
+        del dataset.PixelData
+        size = len(encode(dataset)) + len(b"....OB..long")
+        dataset.add_new(0x00291001, "OB", bytes((1 << 16) - size + too_many_bytes))
+        encoded = encode(dataset)
+        outline = reader.read(encoded, EXPLICIT, 0)
+        assert len(encoded) == (1 << 16) + too_many_bytes
+    assert len(outline.opened) == (1 if too_many_bytes else 0)
 
 
 def test_every_real_file_is_read_alike_after_any_other(shared: Path) -> None:

@@ -7,7 +7,7 @@ import struct
 import pytest
 from pydicom import uid
 
-from node.archive.walk import UNDEFINED, Element, Encoding, read_element, walk_dataset
+from node.archive.walk import UNDEFINED, Element, Encoding, is_sequence, read_element, walk_dataset
 from node.errors import MalformedInstance
 
 SYNTAXES = {"<": uid.ExplicitVRLittleEndian, ">": uid.ExplicitVRBigEndian}
@@ -175,6 +175,22 @@ def test_a_sequence_of_implicit_vr_that_states_its_length_is_looked_into() -> No
     assert len(walk_dataset(struct.pack("<HH", 0x0040, 0xA160) + value, uid.ImplicitVRLittleEndian)) == 1
     with pytest.raises(MalformedInstance, match="runs past its end"):
         walk_dataset(struct.pack("<HH", 0x0040, 0xA730) + value, uid.ImplicitVRLittleEndian)
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "is_one"),
+    [
+        (0x00091001, b"SQ", True),
+        (0x0040A730, b"LO", False),
+        (0x0040A730, b"UN", False),  # only one without a length may be made of items
+        (0x0040A730, None, True),
+        (0x0040A160, None, False),
+    ],
+)
+def test_a_sequence_is_one_by_its_vr_or_where_none_is_written_by_its_tag(
+    tag: int, vr: bytes | None, is_one: bool
+) -> None:
+    assert is_sequence(Element(tag, vr, 12, 8)) is is_one
 
 
 @pytest.mark.parametrize("last_byte", [0, 1, ord("x")])

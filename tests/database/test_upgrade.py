@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from sqlalchemy.dialects import sqlite
 
 from node import database as package
 from node.database import Database, Delivery, Event, Job, JobInput
-from node.database.revisions import MIGRATIONS, known_revisions, newest_revision
+from node.database.revisions import MIGRATIONS, known_revisions, newest_revision, revision_of
 
 ROWS = """
 INSERT INTO associations VALUES (1, 'XRAY', '127.0.0.1', 'RADNODE', '2026-01-01 00:00:00', NULL, '');
@@ -127,6 +128,16 @@ def test_migrations_are_known_by_the_names_of_their_files_as_alembic_knows_them(
     script = ScriptDirectory(str(MIGRATIONS))
     assert newest_revision() == script.get_current_head()
     assert known_revisions() == {step.revision for step in script.walk_revisions()}
+
+
+def test_a_database_that_was_never_migrated_is_at_no_migration(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "node.db")
+    assert revision_of(connection) == ""
+    connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+    assert revision_of(connection) == ""
+    connection.execute("INSERT INTO alembic_version VALUES ('0004')")
+    assert revision_of(connection) == "0004"
+    connection.close()
 
 
 def test_alembic_is_loaded_for_a_migration_alone(tmp_path: Path) -> None:

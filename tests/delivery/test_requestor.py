@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from delivery.scripted import acceptance, answered, hear_message, response, scripted
 from pynetdicom.dimse_primitives import C_ECHO, C_STORE, N_ACTION
+from pynetdicom.dsutils import decode
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from raw_peer import (
     ABORT,
@@ -36,7 +39,7 @@ from raw_peer import (
 from waiting import PATIENCE_SECONDS
 
 from node.delivery.proposal import decode_acceptance, encode_proposal, number_contexts
-from node.delivery.requestor import OutgoingAssociation, Requestor, associate
+from node.delivery.requestor import PROPOSED_VERIFICATION, OutgoingAssociation, Requestor, associate
 from node.delivery.scu import send_instances
 from node.errors import (
     AssociationBroken,
@@ -46,10 +49,18 @@ from node.errors import (
     PeerUnreachable,
     ProtocolViolation,
 )
-from node.upper_layer.command import Command, Request, decode_request, encode_request
+from node.upper_layer.command import (
+    Command,
+    Request,
+    Response,
+    decode_message,
+    decode_request,
+    encode_request,
+    encode_response,
+)
 from node.upper_layer.items import Roles
 from node.upper_layer.pdu import OutgoingDataSet
-from node.vocabulary import IMPLEMENTATION_CLASS_UID
+from node.vocabulary import IMPLEMENTATION_CLASS_UID, PeerAddress
 
 SYNTAXES = [(VERIFICATION, [IMPLICIT]), (CT_CLASS, [EXPLICIT, IMPLICIT])]
 PROPOSED = number_contexts(SYNTAXES)
@@ -146,6 +157,30 @@ def test_a_peer_that_does_not_accept_is_named_with_what_it_said(
         pass
 
 
+def test_an_association_in_which_nothing_can_be_asked_is_released() -> None:
+    def script(peer: RawPeer) -> None:
+        assert peer.hear() == (5, bytes(4))
+        peer.say(RELEASED)
+
+    with (
+        scripted(acceptance(answered(1, 3), answered(3, 4)), script) as peer,
+        pytest.raises(DeliveryRefused),
+        associate(PATIENT, peer.address, SYNTAXES),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"), [("127.0.0.1", "Connection refused"), ("a..b", "label empty or too long"), ("a" * 64, "label")]
+)
+def test_a_peer_that_cannot_be_reached_is_named_with_the_reason(host: str, reason: str, closed_port: int) -> None:
+    with (
+        pytest.raises(PeerUnreachable, match=rf"^PACS at {host}:{closed_port}: no connection \(.*{reason}.*\); check"),
+        associate(PATIENT, PeerAddress("PACS", host, closed_port), SYNTAXES),
+    ):
+        pass
+
+
 WRONG_ANSWERS: dict[str, bytes] = {
     "to another request": data(pdv(3, 3, response(C_STORE(), message_id=2))),
     "of another kind": data(pdv(3, 3, response(C_ECHO()))),
@@ -156,7 +191,7 @@ WRONG_ANSWERS: dict[str, bytes] = {
     "a rejection": pdu(3, b"\0\1\1\7"),
     "the end": b"",
     "in a context that nobody accepted": data(pdv(5, 3, response(C_STORE()))),
-    "with a data set without an end": data(pdv(3, 3, event_command()), *[pdv(3, 0, bytes(65_536))] * 3) * 30,
+    "with a data set without an end": data(pdv(3, 3, event_command())) + data(*[pdv(3, 0, bytes(65_536))] * 3) * 30,
 }
 
 
@@ -172,6 +207,22 @@ def test_an_answer_that_is_none_is_never_success(wrong: str) -> None:
     with (
         scripted(ACCEPTED, script) as peer,
         pytest.raises(DeliveryDelayed, match="C-STORE"),
+        associate(PATIENT, peer.address, SYNTAXES) as association,
+    ):
+        store_tiny(association)
+
+
+def test_no_more_of_a_data_set_is_taken_than_any_answer_has() -> None:
+    def script(peer: RawPeer) -> None:
+        hear_message(peer)
+        with suppress(ConnectionError):
+            peer.say(WRONG_ANSWERS["with a data set without an end"])
+        while peer.hear()[0]:
+            pass
+
+    with (
+        scripted(ACCEPTED, script) as peer,
+        pytest.raises(DeliveryDelayed, match="a data set of more than 4194304 bytes from the peer"),
         associate(PATIENT, peer.address, SYNTAXES) as association,
     ):
         store_tiny(association)
@@ -202,6 +253,21 @@ def test_what_the_peer_asks_before_it_answers_is_heard_after_the_answer() -> Non
         assert (heard.request.field, heard.data_set) == (Command.N_EVENT_REPORT_RQ, ACTION_INFORMATION)
         association.answer(heard, 0x0000)
         assert association.hear(0.01) is None
+
+
+def test_what_the_peer_asks_of_its_own_accord_is_heard() -> None:
+    def script(peer: RawPeer) -> None:
+        peer.say(data(pdv(1, 3, event_command()), pdv(1, 2, ACTION_INFORMATION)))
+        assert peer.hear() == (5, bytes(4))
+        peer.say(RELEASED)
+
+    with (
+        scripted(acceptance(answered(1, syntax=IMPLICIT)), script) as peer,
+        associate(PATIENT, peer.address, [(COMMITMENT, [IMPLICIT])]) as association,
+    ):
+        heard = association.hear(60.0)
+        assert heard is not None
+        assert (heard.request.field, heard.data_set) == (Command.N_EVENT_REPORT_RQ, ACTION_INFORMATION)
 
 
 def test_an_answer_that_nobody_waits_for_is_not_heard() -> None:
@@ -255,6 +321,20 @@ def test_a_file_that_ends_earlier_than_it_did_is_not_taken_for_sent(tmp_path: Pa
             next(answers)
 
 
+def test_who_wants_no_more_answers_has_the_association_released(small: Path) -> None:
+    def script(peer: RawPeer) -> None:
+        hear_message(peer)
+        peer.say(data(pdv(1, 3, response(C_STORE()))))
+        assert peer.hear() == (5, bytes(4))
+        peer.say(RELEASED)
+        assert peer.hear() == (0, b"")
+
+    with scripted(acceptance(answered(1)), script) as peer:
+        answers = send_instances("RADNODE", peer.address, [small, small], 60.0)
+        assert next(answers).status == 0
+        answers.close()
+
+
 @pytest.fixture
 def small(shared: Path) -> Path:
     """Give an instance of 2 kB in Explicit VR Little Endian."""
@@ -265,13 +345,41 @@ def small(shared: Path) -> Path:
 def test_a_peer_that_releases_at_the_same_time_is_answered() -> None:
     def script(peer: RawPeer) -> None:
         assert peer.hear() == (5, bytes(4))
-        peer.say(RELEASE)
+        peer.say(data(pdv(3, 3, echo_command())), RELEASE)
         assert peer.hear() == (6, bytes(4))
         peer.say(data(pdv(3, 3, echo_command())), RELEASED)
         assert peer.hear() == (0, b"")
 
     with scripted(ACCEPTED, script) as peer, associate(PATIENT, peer.address, SYNTAXES):
         pass
+
+
+@pytest.mark.parametrize("says", [RELEASED, ABORT])
+def test_nothing_is_waited_for_behind_the_end(says: bytes) -> None:
+    def script(peer: RawPeer) -> None:
+        assert peer.hear() == (5, bytes(4))
+        peer.say(says)
+        assert peer.hear() == (0, b"")
+
+    with scripted(ACCEPTED, script) as peer, associate(PATIENT, peer.address, SYNTAXES):
+        pass
+
+
+def test_an_echo_is_that_of_the_standard_and_the_number_behind_the_highest_is_the_first() -> None:
+    def script(peer: RawPeer) -> None:
+        for message_id in (0xFFFF, 1):
+            assert hear_message(peer)[:2] == (echo_command(message_id), b"")
+            peer.say(data(pdv(1, 3, response(C_ECHO(), message_id))))
+        assert peer.hear() == (5, bytes(4))
+        peer.say(RELEASED)
+
+    proposed = acceptance(answered(1, syntax=EXPLICIT))
+    with scripted(proposed, script) as peer, associate(PATIENT, peer.address, [PROPOSED_VERIFICATION]) as association:
+        association._message_id = 0xFFFE
+        (context,) = association.contexts
+        assert [association.echo(context).status for _ in range(2)] == [0, 0]
+    contexts = number_contexts([(VERIFICATION, [EXPLICIT, IMPLICIT])])
+    assert peer.heard == [(1, encode_proposal("RADNODE", "PACS", contexts, {})[6:])]
 
 
 @pytest.mark.parametrize("says", [b"", data(pdv(3, 3, echo_command())), pdu(9, b"")])
@@ -327,3 +435,45 @@ def test_a_request_is_written_as_pynetdicom_writes_it_and_read_back(
 ) -> None:
     assert encode_request(request_) == written()
     assert decode_request(1, encode_request(request_)) == request_
+
+
+@pytest.mark.parametrize("comment", ["", "odd", "even"])
+@pytest.mark.parametrize("type_id", [None, 1])
+def test_an_answer_is_read_back_as_it_was_written(comment: str, type_id: int | None) -> None:
+    field = Command.C_STORE_RQ if type_id is None else Command.N_EVENT_REPORT_RQ
+    request = Request(5, field, 7, True, CT_CLASS, "1.44", type_id)
+    encoded = encode_response(request, 0xA700, comment)
+    answer = decode_message(5, encoded)
+    assert answer == Response(5, field, 7, has_data_set=False, status=0xA700, comment=comment)
+    assert answer.answers(request)
+    stated = [(element.keyword, element.value) for element in decode(BytesIO(encoded), True, True)]
+    assert stated == [
+        ("CommandGroupLength", len(encoded) - 12),
+        ("AffectedSOPClassUID", CT_CLASS),
+        ("CommandField", 0x8000 | field),
+        ("MessageIDBeingRespondedTo", 7),
+        ("CommandDataSetType", 0x0101),
+        ("Status", 0xA700),
+        *([("ErrorComment", comment)] if comment else []),
+        ("AffectedSOPInstanceUID", "1.44"),
+        *([("EventTypeID", 1)] if type_id else []),
+    ]
+
+
+def test_an_answer_says_nothing_but_its_status_unless_it_is_told_to() -> None:
+    answer = decode_message(1, encode_response(Request(1, Command.C_ECHO_RQ, 1, False, VERIFICATION, ""), 0))
+    assert answer == Response(1, Command.C_ECHO_RQ, 1, has_data_set=False, status=0, comment="")
+
+
+def test_an_element_of_a_command_may_be_empty_but_not_run_past_the_end() -> None:
+    empty, cut = struct.pack("<HHI", 0, 0x1000, 0), struct.pack("<HHI", 0, 0x1000, 6) + b"1.44\0"
+    assert decode_request(1, echo_command() + empty) == Request(1, Command.C_ECHO_RQ, 1, False, VERIFICATION, "")
+    with pytest.raises(ProtocolViolation, match="that runs past the end"):
+        decode_request(1, echo_command() + cut)
+    with pytest.raises(ProtocolViolation, match="whose header runs past the end"):
+        decode_request(1, echo_command() + empty[:-1])
+
+
+def test_a_uid_that_is_none_is_named_letter_by_letter() -> None:
+    odd = Request(1, Command.C_STORE_RQ, 1, True, "1.2x", "../\xe9x")
+    assert decode_request(1, encode_request(odd)) == odd

@@ -123,9 +123,30 @@ def test_headers_that_are_alike_are_read_once() -> None:
     assert len(seen) == 3
 
 
+def test_headers_that_are_alike_in_what_they_lack_are_read_once() -> None:
+    seen: list[bool] = []
+
+    @once_if_alike("PatientName")
+    def is_named(header: Dataset) -> bool:
+        seen.append("PatientName" in header)
+        return seen[-1]
+
+    nameless = changed(undecoded(), "PatientName", None)
+    assert [is_named(nameless), is_named(changed(nameless, "Rows", None))] == [False, False]
+    assert seen == [False]
+
+
 def test_an_element_that_was_decoded_is_read_each_time_as_it_may_have_changed() -> None:
     header = undecoded()
     assert header.RescaleSlope == 1
     assert slices._read_grey(header).slope == 1
     header["RescaleSlope"].value = 2
     assert slices._read_grey(header).slope == 2
+
+    @once_if_alike("RescaleSlope")
+    def slope(header: Dataset) -> float:
+        return float(header.RescaleSlope)
+
+    assert slope(header) == 2
+    header["RescaleSlope"].value = 3
+    assert slope(header) == 3

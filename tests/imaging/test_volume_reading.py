@@ -76,13 +76,15 @@ def test_padding_is_masked_and_takes_the_lowest_value_of_the_rest() -> None:
     assert set(volume.voxels.ravel().tolist()) == {-900}
 
 
-def test_padding_far_below_16_bits_neither_widens_nor_wraps() -> None:
-    instances = ct_study(slices=2, shape=(2, 2), PixelRepresentation=1, PixelPaddingValue=-32768)
+@pytest.mark.parametrize("slope", [1, 100_000])  # beyond 32 bits, too
+def test_padding_far_below_16_bits_neither_widens_nor_wraps(slope: int) -> None:
+    facts = {"RescaleSlope": slope, "RescaleIntercept": -1024 * slope, "RescaleType": "US"}
+    instances = ct_study(slices=2, shape=(2, 2), PixelRepresentation=1, PixelPaddingValue=-32768, **facts)
     for instance in instances:
-        instance.PixelData = np.array([-32768, 24, 1064, 1024], "<i2").tobytes()
+        instance.PixelData = np.array([-32768, 1024, 1024, 1024 + (slope == 1)], "<i2").tobytes()
     volume = read_volume(instances)
     assert volume.voxels.dtype == np.int16
-    assert volume.voxels[0].ravel().tolist() == [-1000, -1000, 40, 0]
+    assert volume.voxels[0].ravel().tolist() == [0, 0, 0, int(slope == 1)]
     assert volume.padding[0].ravel().tolist() == [True, False, False, False]
 
 
@@ -94,7 +96,7 @@ def test_signed_padding_written_as_unsigned_is_found() -> None:
     assert read_volume(instances).padding[1].ravel().tolist() == [True, False, False, False]
 
 
-@pytest.mark.parametrize("filler", [-2000, -3024])
+@pytest.mark.parametrize("filler", [-1500, -2000, -3024])
 def test_what_lies_outside_the_field_of_view_is_padding_even_if_the_header_is_silent(filler: int) -> None:
     hu = np.full((2, 24, 30), -1000, np.int16)
     hu[:, :2] = filler
@@ -157,6 +159,8 @@ def test_an_mr_with_a_rescale_is_rescaled_and_one_without_is_as_stored() -> None
         ({"RescaleSlope": None}, "RescaleSlope: found None with RescaleIntercept"),
         ({"RescaleSlope": 0}, "a slope that is not 0"),
         ({"RescaleSlope": 1e38, "RescaleIntercept": 0}, "expected values that fit"),
+        ({"RescaleSlope": -1e38, "RescaleIntercept": 0, "RescaleType": "US"}, "expected values that fit"),
+        ({"HighBit": 11}, "HighBit: found 11, expected 15"),
         ({"PixelData": None}, "PixelData: found none"),
         ({"PixelData": b"12"}, "PixelData: cannot be decoded"),
         ({"PhotometricInterpretation": "RGB"}, "PhotometricInterpretation: found RGB"),

@@ -89,11 +89,14 @@ INSTANCE = element(0x00081155, b"UI", b"1.2.3")
 
 
 def test_several_values_are_one_text_and_padding_is_gone() -> None:
-    place = sequence(0x00209113, element(0x00200032, b"DS", b"1\\-2.50\\3 "), element(0x00081155, b"UI", b"1.2.30"))
+    position, reference = element(0x00200032, b"DS", b"1\\-2.50\\3 "), element(0x00081155, b"UI", b"1.2.30")
+    place = sequence(0x00209113, position, reference, element(0x00080100, b"SH", b"Box "))
     (found,) = item_of(holding(sequence_value([place]))).items("CurrentRequestedProcedureEvidenceSequence")
-    first, second = found.items("PlanePositionSequence")
-    assert first.values == {"ImagePositionPatient": "1\\-2.50\\3"}
-    assert second.values == {"ReferencedSOPInstanceUID": "1.2.30"}
+    assert [item.values for item in found.items("PlanePositionSequence")] == [
+        {"ImagePositionPatient": "1\\-2.50\\3"},
+        {"ReferencedSOPInstanceUID": "1.2.30"},
+        {"CodeValue": "Box"},
+    ]
 
 
 def test_a_sequence_that_calls_itself_un_is_left_to_pydicom_and_counts() -> None:
@@ -116,11 +119,23 @@ def test_a_sequence_that_is_cut_off_is_left_to_pydicom(cut_bytes: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
-def test_an_element_that_runs_past_its_item_is_left_to_pydicom() -> None:
-    dataset = holding(sequence_value([INSTANCE[:-2], INSTANCE]))
+@pytest.mark.parametrize("behind", [[INSTANCE], []], ids=["and into the next", "where there is none"])
+def test_an_element_that_runs_past_its_item_is_left_to_pydicom(behind: list[bytes]) -> None:
+    dataset = holding(sequence_value([INSTANCE[:-2], *behind]))
     with suppress(*UNREADABLE):
         item_of(dataset)
         assert not isinstance(dataset.get_item(REFERENCES), RawDataElement)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+@pytest.mark.parametrize(
+    ("content", "uid_read"),
+    [(INSTANCE + bytes(4), "1.2.3"), (element(0x00081155, b"UI", b"1.2.\xe9"), "1.2.\xe9")],
+    ids=["a rest that is no element", "a letter beyond ASCII"],
+)
+def test_what_only_pydicom_reads_is_what_it_reads(content: bytes, uid_read: str) -> None:
+    (found,) = item_of(holding(sequence_value([content]))).below()
+    assert found.values == {"ReferencedSOPInstanceUID": uid_read}
 
 
 def test_an_empty_value_is_stated_and_says_nothing() -> None:

@@ -98,3 +98,9 @@ def test_a_usual_arrival_leaves_what_any_other_does(side: Gathering) -> None:
     )
     events = [one for one in describe_study(side.database, "1.2.3").events if one.name == "instance kept"]
     assert [one.detail for one in events] == [{"sop_instance_uid": f"1.2.3.4.{number}"} for number in (1, 2)]
+
+
+def test_a_result_of_ours_that_comes_back_is_no_usual_arrival_even_of_a_series_that_is_known(side: Gathering) -> None:
+    own = received(2)
+    side.make_result(own)
+    assert side.bring(own, received(3)) == ["own result", "new"]

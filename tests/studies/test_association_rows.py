@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from clocks import ManualClock
 from rows import gathering, received
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from waiting import until
 
 from node import faults
-from node.database import Database, Transaction
+from node.database import Association, Database, Event, Transaction
 from node.errors import DatabaseBusy
 from node.studies.index import InstanceIndex
 from node.vocabulary import Admission
@@ -92,6 +93,25 @@ def test_an_instance_that_was_not_recorded_does_not_count_as_the_first(
     database.take_flushes()
     assert index.record(received(1), association) is Admission.NEW
     assert True in database.take_flushes()
+
+
+def test_an_association_that_is_open_has_not_ended_in_any_way(index: InstanceIndex, database: Watched) -> None:
+    key = opened(index)
+    with database.reading() as session:
+        row = session.get_one(Association, key)
+        assert (row.closed_at, row.closed_how) == (None, "")
+
+
+def test_the_event_of_a_rejection_says_who_called_from_where_and_why_it_was_none(
+    index: InstanceIndex, database: Watched
+) -> None:
+    index.record_rejection("STRANGER", "10.9.9.9", "RADNODE", "rejected: unknown")
+    with database.reading() as session:
+        (event,) = session.scalars(select(Event))
+    assert (event.name, event.detail) == (
+        "association rejected",
+        {"calling_ae_title": "STRANGER", "address": "10.9.9.9", "how": "rejected: unknown"},
+    )
 
 
 def test_a_caller_that_was_sent_away_is_on_the_device(index: InstanceIndex, database: Watched) -> None:
