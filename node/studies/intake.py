@@ -107,18 +107,11 @@ class Intake:
         Raises InstanceConflict when the SOP Instance UID is known with other content, and that is in quarantine
         then; MalformedInstance, ArchiveFull, DatabaseBusy.
         """
-        uid = part.announced.sop_instance_uid
         try:
-            self._desk.claims.claim(uid)
+            self._decide(part)
         except BaseException:
             part.discard()
             raise
-        is_decided = True
-        try:
-            is_decided = self._is_decided(part)
-        finally:
-            if is_decided:
-                self._desk.claims.release([uid])
 
     def place(self) -> None:
         """Give the instance that was answered for last its file, if it has none."""
@@ -131,11 +124,11 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - it was answered for, so it must be tried again
             self._desk.leave([received], self._association_id, error)
             return
-        with self._settling:
+        with self._settling:  # else others might settle it before it is said to be left for later
             if not self._following:
                 self._since = self._desk.monotonic()
             self._following.append(received)
-        self._desk.claims.postpone(received.sop_instance_uid, self.settle)
+            self._desk.claims.postpone(received.sop_instance_uid, self.settle)
 
     def settle(self) -> None:
         """Return once everything placed so far has its row; what cannot have it now is tried again by others."""
@@ -149,6 +142,17 @@ class Intake:
         self.place()
         self.settle()
         self._note_end(self)
+
+    def _decide(self, part: Part) -> None:
+        """Take an instance while nobody else takes one of its UID, or has one that waits for its row."""
+        uid = part.announced.sop_instance_uid
+        self._desk.claims.claim(uid)
+        is_decided = True
+        try:
+            is_decided = self._is_decided(part)
+        finally:
+            if is_decided:
+                self._desk.claims.release([uid])
 
     def _is_decided(self, part: Part) -> bool:
         """Secure an instance; return whether it has its row too, or False when file and row follow its answer."""

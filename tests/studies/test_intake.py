@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +18,13 @@ from sqlalchemy import select
 
 from node.archive import AnnouncedInstance, Archive, Part
 from node.archive.journal import Journal, JournalSize
+from node.archive.part import HELD_BYTES
 from node.database import Database, Event, EventName, Instance, Study
 from node.errors import DatabaseBusy, InstanceConflict, MalformedInstance
 from node.states import StudyState
 from node.studies import intake as intakes
 from node.studies.admission import admit_instance
+from node.studies.claims import Claims
 from node.studies.index import InstanceIndex
 from node.studies.intake import LONGEST_SECONDS, MOST_FOLLOWING, Admissions, Intake
 from node.studies.reconciliation import Reconciliation
@@ -199,6 +201,22 @@ def test_what_cannot_be_kept_is_gone_and_its_uid_free(desk: Desk) -> None:
     assert len(desk.rows()) == 2
 
 
+def test_what_cannot_be_looked_up_is_gone_and_its_uid_free(desk: Desk) -> None:
+    intake = desk.open(warm_up=chest(1))
+    large = desk.part(chest(2))
+    large.write(bytes(HELD_BYTES))  # so that it is a file by now
+    with desk.database.writing() as session:
+        session.connection().exec_driver_sql("ALTER TABLE results RENAME TO elsewhere")
+    with pytest.raises(sqlite3.OperationalError):
+        intake.take(large)
+    assert desk.files("incoming") == 0
+    with desk.database.writing() as session:
+        session.connection().exec_driver_sql("ALTER TABLE elsewhere RENAME TO results")
+    desk.bring(intake, chest(2))
+    intake.close()
+    assert len(desk.rows()) == 2
+
+
 @pytest.mark.parametrize("is_same_association", [True, False])
 def test_what_comes_again_before_its_row_is_compared_with_it(desk: Desk, *, is_same_association: bool) -> None:
     first = desk.open(warm_up=chest(1))
@@ -230,6 +248,27 @@ def test_what_comes_again_while_it_is_answered_for_waits(desk: Desk) -> None:
     other.join(20)
     assert len(refusals) == 1
     assert chest(3).SOPInstanceUID in desk.rows()
+
+
+def test_what_others_settle_at_once_is_free_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when they do so between its being placed and its being left for later."""
+    intake = desk.open(warm_up=chest(1))
+    postpone = Claims.postpone
+
+    def postpone_late(self: Claims, uid: str, hurry: Callable[[], None]) -> None:
+        other = threading.Thread(target=desk.admissions.settle, daemon=True)
+        other.start()
+        other.join(0.2)
+        postpone(self, uid, hurry)
+
+    monkeypatch.setattr(Claims, "postpone", postpone_late)
+    desk.bring(intake, chest(2))
+    desk.admissions.settle()
+    again = threading.Thread(target=desk.bring, args=(intake, chest(2)), daemon=True)
+    again.start()
+    again.join(20)
+    assert not again.is_alive()
+    assert desk.events(EventName.INSTANCE_REPEATED) == 1
 
 
 def test_a_row_that_needs_a_decision_follows_too(desk: Desk) -> None:
