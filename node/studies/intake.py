@@ -215,9 +215,9 @@ class _Desk:
         """Have instances tried again whose files or rows could not be made; they are safe as they are."""
         fields = {"association": association_id, "instances": len(batch)}
         log_failure(logger, "instances wait for their files or rows", error, **fields)
-        self.stragglers += [(received, association_id) for received in batch]
-        for received in batch:
+        for received in batch:  # first, for whoever catches up says that they are decided
             self.claims.postpone(received.sop_instance_uid, _refuse)
+        self.stragglers += [(received, association_id) for received in batch]
 
     def catch_up(self) -> None:
         """Make the files and rows of those that were left; raises what keeps it from that."""
