@@ -23,6 +23,17 @@ END_SECONDS = 10.0
 LOOK_SECONDS = 0.01
 
 
+def end_entity(entity: AE, patience_seconds: float) -> None:
+    """Shut a server of pynetdicom down when its associations have noticed that they are over, or after a while.
+
+    One that is aborted as it ends breaks in a thread of its own.
+    """
+    deadline = time.monotonic() + patience_seconds
+    while entity.active_associations and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+    entity.shutdown()
+
+
 class SmallPacs:
     """A storage and verification SCP on the loopback address, run as a context manager; port 0 is any free one.
 
@@ -56,15 +67,8 @@ class SmallPacs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._let_associations_end()
-        self._entity.shutdown()
+        end_entity(self._entity, END_SECONDS)
         self._server = None
-
-    def _let_associations_end(self) -> None:
-        """Wait until what was associated has gone, or a while: pynetdicom's threads break when aborted as they end."""
-        deadline = time.monotonic() + END_SECONDS
-        while self._entity.active_associations and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
 
     @property
     def port(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 
 class Claims:
@@ -25,11 +25,10 @@ class Claims:
             self._hurries[uid] = hurry
             self._changed.notify_all()
 
-    def release(self, uids: Iterable[str]) -> None:
-        """Say that claimed UIDs are decided."""
+    def release(self, uid: str) -> None:
+        """Say that a claimed UID is decided."""
         with self._changed:
-            for uid in uids:
-                del self._hurries[uid]
+            del self._hurries[uid]
             self._changed.notify_all()
 
     def _claimed_by_another(self, uid: str) -> Callable[[], None] | None:

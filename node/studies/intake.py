@@ -152,7 +152,7 @@ class Intake:
             is_decided = self._is_decided(part)
         finally:
             if is_decided:
-                self._desk.claims.release([uid])
+                self._desk.claims.release(uid)
 
     def _is_decided(self, part: Part) -> bool:
         """Secure an instance; return whether it has its row too, or False when file and row follow its answer."""
@@ -244,7 +244,7 @@ class _Desk:
 
     def _end(self, received: ReceivedInstance) -> None:
         self.archive.settle(received)
-        self.claims.release([received.sop_instance_uid])
+        self.claims.release(received.sop_instance_uid)
 
 
 def _refuse() -> None:

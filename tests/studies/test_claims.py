@@ -21,9 +21,10 @@ def test_a_released_uid_may_be_claimed_again_and_others_at_any_time() -> None:
     claims = Claims()
     claims.claim("1.2")
     claims.claim("1.3")
-    claims.release(["1.2"])
+    claims.release("1.2")
     claims.claim("1.2")
-    claims.release(["1.2", "1.3"])
+    claims.release("1.2")
+    claims.release("1.3")
     claims.claim("1.3")
 
 
@@ -38,7 +39,7 @@ def test_who_comes_second_waits_until_the_first_has_decided() -> None:
     second = begun(come_second)
     until(lambda: claims._changed._waiters)  # type: ignore[attr-defined]
     order.append("first")
-    claims.release(["1.2"])
+    claims.release("1.2")
     second.join(20)
     assert order == ["first", "second"]
 
@@ -50,7 +51,7 @@ def test_who_comes_second_hurries_what_was_postponed() -> None:
     def hurry() -> None:
         hurried.append(True)
         if len(hurried) == 3:  # it may take more than one call
-            claims.release(["1.2"])
+            claims.release("1.2")
 
     claims.postpone("1.2", hurry)
     claims.claim("1.2")
@@ -62,7 +63,7 @@ def test_who_waits_hears_that_it_was_postponed() -> None:
     claims.claim("1.2")
     second = begun(lambda: claims.claim("1.2"))
     until(lambda: claims._changed._waiters)  # type: ignore[attr-defined]
-    claims.postpone("1.2", lambda: claims.release(["1.2"]))
+    claims.postpone("1.2", lambda: claims.release("1.2"))
     second.join(20)
     assert not second.is_alive()
 
