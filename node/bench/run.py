@@ -16,6 +16,7 @@ from node.bench.growth import GROWTH
 from node.bench.infer import INFER
 from node.bench.journey import JOURNEY
 from node.bench.machine import Machine, describe_machine
+from node.bench.memory import cached_file, free_memory_bytes
 from node.bench.network import leave_network
 from node.bench.plan import Benchmark, Plan
 from node.bench.receive import RECEIVE
@@ -92,8 +93,16 @@ def _run(benchmark: Benchmark, wish: Wish, folder: Path, clock: Clock, tell: Tel
     for name in missing:
         tell(f"{name}: not found, takes no part{how_to_make(name)}")
     with ExitStack() as stack:
+        if not wish.is_quick:
+            _use_free_memory(folder, stack, tell)
         work = folder / benchmark.name
         plan = Plan(wish.is_quick, wish.real, wish.volumes, work, wish.peers, stack, tell)
         comparisons = tuple(compare(task, wish.rounds, tell) for task in benchmark.tasks(plan))
     versions = {name: found for name, found in participants.items() if found}
     return Outcome(benchmark.name, benchmark.about, made_at, machine, versions, missing, comparisons)
+
+
+def _use_free_memory(folder: Path, stack: ExitStack, tell: Tell) -> None:
+    free_bytes = free_memory_bytes()
+    tell(f"filling {free_bytes / 2**30:.1f} GiB of free memory with a cached file")
+    stack.enter_context(cached_file(folder, free_bytes))
