@@ -71,13 +71,13 @@ class Comparison:
     failures: tuple[str, ...]
 
 
-def compare(task: Task, rounds: int, tell: Tell) -> Comparison:
-    """Let every way have its turn in each of so many rounds; `tell` hears of each turn.
+def compare(task: Task, rounds: int, tell: Tell, prepare: Callable[[], None] = lambda: None) -> Comparison:
+    """Let every way have its turn in each of so many rounds; `prepare` goes before each turn, `tell` hears of it.
 
     Of several rounds, one more goes before them and is not counted: what is done once is done then. A peer that
     fails is left out from then on; raises BenchFailed when the node does.
     """
-    turns = _Turns(task, tell)
+    turns = _Turns(task, tell, prepare)
     if rounds > 1:
         turns.have("not counted")
         turns.costs = {name: [] for name in turns.costs}
@@ -90,15 +90,17 @@ def compare(task: Task, rounds: int, tell: Tell) -> Comparison:
 class _Turns:
     """The costs of all turns so far, of the ways that have not failed."""
 
-    def __init__(self, task: Task, tell: Tell) -> None:
+    def __init__(self, task: Task, tell: Tell, prepare: Callable[[], None]) -> None:
         self._task = task
         self._tell = tell
+        self._prepare = prepare
         self.costs: dict[str, list[Cost]] = {name: [] for name in task.ways}
         self.failures: list[str] = []
 
     def have(self, which: str) -> None:
         """Let every way have a turn."""
         for name in list(self.costs):
+            self._prepare()
             try:
                 cost = self._task.ways[name]()
             except BenchFailed as failure:

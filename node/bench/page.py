@@ -58,7 +58,8 @@ def _circumstances(report: Report, outcome: Outcome) -> Iterator[str]:
         f"{machine.memory_gib} GiB, {machine.system}, {machine.disk}, Python {machine.python}; load before the run "
         f"{machine.load}; {report.rounds} interleaved rounds{', after one not counted' if report.rounds > 1 else ''}. "
         f"Ratios are medians over the rounds with their range, and parity below {PARITY} either way. CPU seconds and "
-        "growth of memory are those of the process under test and all it starts. No memory was left free before.\n"
+        "growth of memory are those of the process under test and all it starts. Before each turn a cached file took "
+        "what memory was free.\n"
     )
     if machine.load > BUSY * machine.cores:
         yield "**The machine was busy with other work: take the ratios with care, and the seconds not at all.**\n"

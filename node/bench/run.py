@@ -16,7 +16,7 @@ from node.bench.growth import GROWTH
 from node.bench.infer import INFER
 from node.bench.journey import JOURNEY
 from node.bench.machine import Machine, describe_machine
-from node.bench.memory import cached_file, free_memory_bytes
+from node.bench.memory import Filler
 from node.bench.network import leave_network
 from node.bench.plan import Benchmark, Plan
 from node.bench.receive import RECEIVE
@@ -93,16 +93,10 @@ def _run(benchmark: Benchmark, wish: Wish, folder: Path, clock: Clock, tell: Tel
     for name in missing:
         tell(f"{name}: not found, takes no part{how_to_make(name)}")
     with ExitStack() as stack:
-        if not wish.is_quick:
-            _use_free_memory(folder, stack, tell)
+        filler = Filler(stack.enter_context(tempfile.TemporaryFile(dir=folder)), tell)
+        prepare = (lambda: None) if wish.is_quick else filler.fill_free
         work = folder / benchmark.name
         plan = Plan(wish.is_quick, wish.real, wish.volumes, work, wish.peers, stack, tell)
-        comparisons = tuple(compare(task, wish.rounds, tell) for task in benchmark.tasks(plan))
+        comparisons = tuple(compare(task, wish.rounds, tell, prepare) for task in benchmark.tasks(plan))
     versions = {name: found for name, found in participants.items() if found}
     return Outcome(benchmark.name, benchmark.about, made_at, machine, versions, missing, comparisons)
-
-
-def _use_free_memory(folder: Path, stack: ExitStack, tell: Tell) -> None:
-    free_bytes = free_memory_bytes()
-    tell(f"filling {free_bytes / 2**30:.1f} GiB of free memory with a cached file")
-    stack.enter_context(cached_file(folder, free_bytes))
