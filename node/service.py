@@ -16,7 +16,6 @@ from pydicom.uid import AllTransferSyntaxes
 
 from node.archive import Archive
 from node.archive.disk import make_folder
-from node.archive.durability import Durability, EachFlushed, Unflushed
 from node.archive.journal import Journal, JournalSize
 from node.archive.lock import lock_folder
 from node.association import CommitmentService, Listener, ListenerSettings
@@ -38,7 +37,7 @@ from node.delivery.retention import Retention
 from node.inference.supervisor import Supervisor
 from node.jobs.queue import JobQueue
 from node.logs import log_failure
-from node.settings import ArchiveSection, AuditSection, Settings
+from node.settings import AuditSection, Settings
 from node.studies.assembly import Assembly
 from node.studies.index import InstanceIndex
 from node.studies.reconciliation import Reconciliation
@@ -62,13 +61,11 @@ class Node:
         make_folder(data)
         self._lock = lock_folder(data)
         self._database = open_whole(settings.database_file)
-        self._journal = Journal(
-            data, clock.boot_id, self._database.sync, JournalSize.of(settings.archive.journal_mb)
-        )
-        durability = _durability(settings.archive, data, self._journal)
-        self._is_journaled = durability is self._journal
-        self._archive = Archive(data, settings.archive.reserve_bytes, durability)
-        flushes_instances = isinstance(durability, EachFlushed)
+        kept = settings.archive
+        size = JournalSize.of(kept.journal_mb)
+        self._journal = Journal(data, clock.boot_id, self._database.sync, size, is_flushed=kept.is_flushed)
+        self._archive = Archive(data, kept.reserve_bytes, self._journal)
+        flushes_instances = kept.is_flushed and not kept.journal_mb
         self._index = InstanceIndex(self._database, clock, flushes_instances=flushes_instances)
         self._reconciliation = Reconciliation(self._database, self._archive, self._index, clock)
         self._catalog = site_catalog(settings)
@@ -115,7 +112,7 @@ class Node:
         self._index.close_stale_associations()
         self._queue.interrupt()  # so that no worker of an earlier run ends a job while files and rows are compared
         self._reconciliation.run(arrivals)
-        self._journal.start(is_used=self._is_journaled)
+        self._journal.start(is_used=self._settings.archive.journal_mb > 0)
         self._queue.adopt_models(self._catalog.identities)
         self._supervisor.start()
         for loop in self._loops:
@@ -188,12 +185,6 @@ def forbid_decoding() -> None:
             decoder = get_decoder(syntax)
             for plugin in decoder.available_plugins:
                 decoder.remove_plugin(plugin)
-
-
-def _durability(section: ArchiveSection, data: Path, journal: Journal) -> Durability:
-    if section.durability == "process":
-        return Unflushed(data.resolve())
-    return journal if section.journal_mb else EachFlushed(data.resolve())
 
 
 def _audit_sinks(settings: AuditSection, data: Path) -> list[Sink]:

@@ -106,6 +106,11 @@ class ArchiveSection(Section):
     keep_days: Annotated[float, Field(ge=0)] = 0.0
 
     @property
+    def is_flushed(self) -> bool:
+        """Tell whether what was answered is on the device, so that it survives the loss of power."""
+        return self.durability == "machine"
+
+    @property
     def reserve_bytes(self) -> int:
         """Return the same in bytes."""
         return self.reserve_mb * 1024 * 1024

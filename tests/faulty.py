@@ -49,6 +49,7 @@ quiet_seconds = 0.0
 [archive]
 reserve_mb = 0
 journal_mb = 1
+durability = "{durability}"
 [workers]
 lease_seconds = 0.5
 [delivery]
@@ -172,13 +173,14 @@ class FaultyNode:
     server: FaultServer
     folder: Path
     pacs: Pacs
+    durability: str = "machine"
     port: int = field(default_factory=free_port)
     pid: int = 0
     began: str = ""
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "node.toml").write_text(SETTINGS.format(port=self.port))
+        (self.folder / "node.toml").write_text(SETTINGS.format(port=self.port, durability=self.durability))
         (self.folder / "peers.toml").write_text(PEERS.format(port=self.pacs.port))
         (self.folder / "routes.toml").write_text(RULES)
 

@@ -50,7 +50,7 @@ from node.studies.index import InstanceIndex
 root, clock = Path(sys.argv[1]), SystemClock()
 database = Database(root / "node.db")
 database.migrate()
-journal = Journal(root / "archive", clock.boot_id, database.sync)
+journal = Journal(root / "archive", clock.boot_id, database.sync, is_flushed="process" not in sys.argv)
 archive = Archive(root / "archive", durability=journal)
 journal.replay(archive.put_back)
 journal.start()

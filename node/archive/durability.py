@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -9,15 +10,17 @@ from node.archive.disk import sync_folders
 from node.archive.part import Part
 from node.rounds import Rounds
 
+ReadCopy = Callable[[], bytes]
+
 
 class Durability(Protocol):
     """Makes whole parts safe; who waits for `secure` may count on the instance from then on."""
 
-    def secure(self, part: Part, relative: str, association_id: int) -> bool:
-        """Return once a part is safe: whether under its final path under the root, or else as a copy."""
+    def secure(self, part: Part, relative: str, association_id: int) -> ReadCopy | None:
+        """Return once a part is safe: None under its final path under the root, or what reads the copy that is.
 
-    def copy_of(self, relative: str) -> bytes:
-        """Return the copy of a file that is not settled; raises FileNotFoundError."""
+        The copy can be read until `settle` is called.
+        """
 
     def settle(self, relative: str) -> None:
         """Hear that an arrived file has its row, or will have none."""
@@ -37,17 +40,12 @@ class EachFlushed:
         self._root = root
         self._names = Rounds(sync_folders)
 
-    def secure(self, part: Part, relative: str, association_id: int) -> bool:  # noqa: ARG002 - the journal's need
+    def secure(self, part: Part, relative: str, association_id: int) -> None:  # noqa: ARG002 - the journal's need
         """Flush the file, rename it, flush its folder."""
         target = self._root / relative
         part.sync()
         part.move(target)
         self._names.join(target.parent)
-        return True
-
-    def copy_of(self, relative: str) -> bytes:
-        """Raise FileNotFoundError: there are no copies."""
-        raise FileNotFoundError(f"{relative}: no copy is kept")
 
     def settle(self, relative: str) -> None:
         """Do nothing: it is safe already."""
@@ -66,15 +64,10 @@ class Unflushed:
         """Work in the archive at `root`."""
         self._root = root
 
-    def secure(self, part: Part, relative: str, association_id: int) -> bool:  # noqa: ARG002 - the journal's need
+    def secure(self, part: Part, relative: str, association_id: int) -> None:  # noqa: ARG002 - the journal's need
         """Rename the file."""
         part.close()
         part.move(self._root / relative)
-        return True
-
-    def copy_of(self, relative: str) -> bytes:
-        """Raise FileNotFoundError: there are no copies."""
-        raise FileNotFoundError(f"{relative}: no copy is kept")
 
     def settle(self, relative: str) -> None:
         """Do nothing."""

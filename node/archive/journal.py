@@ -22,7 +22,7 @@ from pathlib import Path
 
 from node import faults
 from node.archive.disk import create_file, make_folders, move_durably, sync_content, sync_file, sync_folders
-from node.archive.durability import EachFlushed
+from node.archive.durability import EachFlushed, ReadCopy, Unflushed
 from node.archive.journal_record import (
     EPOCH_BYTES,
     PAGE,
@@ -97,11 +97,6 @@ class _Segment:
         """Return the file of a record, which may be torn."""
         return os.pread(self._descriptor, record.entry.length, record.content_at)
 
-    def find(self, path: str) -> bytes | None:
-        """Return the file of the last record with this path, written since the segment was last empty."""
-        records = [record for record in read_records(self._descriptor, self._epoch) if record.entry.path == path]
-        return self.content(records[-1]) if records else None
-
     def empty(self, boot_id: str) -> None:
         """Make void whatever it holds, durably."""
         self._epoch = os.urandom(EPOCH_BYTES)
@@ -112,14 +107,16 @@ class _Segment:
     def has_room(self, entry: Entry) -> bool:
         return self._end + PAGE + whole_pages(entry.length) <= self._size
 
-    def write(self, entry: Entry, content: memoryview | mmap.mmap) -> None:
+    def write(self, entry: Entry, content: memoryview | mmap.mmap) -> Record:
         """Copy a file in behind the one before."""
         padding = bytes(whole_pages(entry.length) - entry.length)
         written = os.pwritev(self._descriptor, (encode_record(self._epoch, entry), content, padding), self._end)
         if written != PAGE + entry.length + len(padding):
             raise OSError(f"journal: {entry.length} bytes were not written whole")
+        record = Record(entry, self._end + PAGE)
         self._end += PAGE + whole_pages(entry.length)
         self.entries.append(entry)
+        return record
 
     def sync(self) -> None:
         os.fdatasync(self._descriptor)
@@ -135,18 +132,26 @@ class Journal:
     """Makes files durable by a copy; a file too large for that is flushed itself."""
 
     def __init__(
-        self, root: Path, boot_id: str, sync_rows: Callable[[], None], size: JournalSize = DEFAULT_SIZE
+        self,
+        root: Path,
+        boot_id: str,
+        sync_rows: Callable[[], None],
+        size: JournalSize = DEFAULT_SIZE,
+        *,
+        is_flushed: bool = True,
     ) -> None:
         """Keep the journal of the archive at `root`, while the system runs that `boot_id` names.
 
         `sync_rows` returns once all rows committed so far are on the device; it is called before any space
-        is used again. Call `replay` and then `start` before anything arrives.
+        is used again. Unless it `is_flushed`, a copy survives the death of the process alone, and so does what it was
+        made of. Call `replay` and then `start` before anything arrives.
         """
         self._size = size
+        self._is_flushed = is_flushed
         self._root = root.resolve()
         self._boot_id = boot_id
         self._sync_rows = sync_rows
-        self._each = EachFlushed(self._root)
+        self._each = EachFlushed(self._root) if is_flushed else Unflushed(self._root)
         self._flushes = Rounds(_sync_segments)
         self._changed = threading.Condition()  # its lock may be taken again by who holds it
         self._current: _Segment | None = None
@@ -181,7 +186,7 @@ class Journal:
     def start(self, *, is_used: bool = True) -> None:
         """Begin to flush what `replay` returned, which must have its rows by now, and to take what arrives.
 
-        A journal that is not used any more is only emptied.
+        A journal that is not used any more is only emptied, and what arrives is flushed itself.
         """
         self._is_used = is_used
         if is_used and not self._full:
@@ -189,34 +194,30 @@ class Journal:
                 self._add_spare()
         self._thread.start()
 
-    def secure(self, part: Part, relative: str, association_id: int) -> bool:
-        """Make a copy of a part durable and return False, or the part itself where that fails and return True."""
-        if part.file_bytes > self._size.largest_file_bytes or not self._is_copied(part, relative, association_id):
-            return self._each.secure(part, relative, association_id)
-        return False
+    def secure(self, part: Part, relative: str, association_id: int) -> ReadCopy | None:
+        """Make a copy of a part durable, or the part itself where that fails."""
+        copy = None
+        if self._is_used and part.file_bytes <= self._size.largest_file_bytes:
+            copy = self._copy(part, relative, association_id)
+        if copy is None:
+            self._each.secure(part, relative, association_id)
+        return copy
 
-    def copy_of(self, relative: str) -> bytes:
-        """Return the file whose copy was made last under this path; raises FileNotFoundError."""
-        with self._changed:
-            segments = [*self._full, self._current]
-        for segment in reversed([segment for segment in segments if segment is not None]):
-            if (content := segment.find(relative)) is not None:
-                return content
-        raise FileNotFoundError(f"{relative}: no copy in the journal")
-
-    def _is_copied(self, part: Part, relative: str, association_id: int) -> bool:
+    def _copy(self, part: Part, relative: str, association_id: int) -> ReadCopy | None:
+        """Return what reads the copy once it is durable, None when it cannot be made so."""
         segment = None
         try:
             with part.content() as content:
-                segment = self._write(Entry(relative, association_id, part.file_bytes), content)
+                segment, record = self._write(Entry(relative, association_id, part.file_bytes), content)
             faults.reach(FaultPoint.JOURNAL_WRITTEN)
-            self._flushes.join(segment)
+            if self._is_flushed:
+                self._flushes.join(segment)
         except OSError as error:
             self._retire(segment)  # what the device lost of it, a later flush would not tell
             if error is not self._trouble:
                 log_failure(logger, "journal not written, the file flushed itself", error)
-            return False
-        return True
+            return None
+        return partial(segment.content, record)
 
     def settle(self, relative: str) -> None:
         """Hear that the row of a file is committed; until then its copy stays."""
@@ -245,16 +246,15 @@ class Journal:
             self._changed.notify_all()
         self._thread.join()
 
-    def _write(self, entry: Entry, content: memoryview | mmap.mmap) -> _Segment:
+    def _write(self, entry: Entry, content: memoryview | mmap.mmap) -> tuple[_Segment, Record]:
         with self._changed:
             self._arriving[entry.path] += 1
             segment = self._segment_for(entry)
             try:
-                segment.write(entry, content)
+                return segment, segment.write(entry, content)
             except OSError:
                 self._retire(segment)  # behind what is torn nothing would be found again
                 raise
-            return segment
 
     def _segment_for(self, entry: Entry) -> _Segment:
         """Return a segment with room, waited for if need be; raises why there is none and will be none soon."""
@@ -307,18 +307,23 @@ class Journal:
                 self._changed.wait()
 
     def _settle_segment(self, segment: _Segment) -> None:
-        """Flush the files of a segment, their names and their rows; only then is it empty."""
+        """Empty a segment, once its files are as safe as its copies were."""
+        if self._is_flushed:
+            self._flush_files(segment)
+        faults.reach(FaultPoint.JOURNAL_SETTLED)
+        emptied = self._emptied(segment)
+        with self._changed:
+            self._full.remove(segment)
+            self._free.append(emptied)
+
+    def _flush_files(self, segment: _Segment) -> None:
+        """Flush the files of a segment, their names and their rows."""
         paths = list({self._root / entry.path for entry in segment.entries})
         shares = [paths[first::_FLUSHED_AT_ONCE] for first in range(_FLUSHED_AT_ONCE)]
         with ThreadPoolExecutor(_FLUSHED_AT_ONCE) as pool:  # flushes that wait together share their way to the device
             list(pool.map(_sync_those_there, shares))
         sync_folders(path.parent for path in paths)
         self._sync_rows()
-        faults.reach(FaultPoint.JOURNAL_SETTLED)
-        emptied = self._emptied(segment)
-        with self._changed:
-            self._full.remove(segment)
-            self._free.append(emptied)
 
     def _emptied(self, segment: _Segment) -> _Segment:
         """Return the segment emptied, or another in its place where the device does not take that."""

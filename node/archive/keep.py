@@ -22,7 +22,7 @@ from node.archive.disk import (
     sync_content,
     sync_file,
 )
-from node.archive.durability import Durability, EachFlushed
+from node.archive.durability import Durability, EachFlushed, ReadCopy
 from node.archive.file_head import AnnouncedInstance
 from node.archive.outline import OutlineReader
 from node.archive.part import CheckedDataSet, Part
@@ -51,10 +51,15 @@ class _Kept:
 
 @dataclass
 class Secured:
-    """An instance that nothing can take any more; `part` holds it as long as `place` has not given it its file."""
+    """An instance that nothing can take any more.
+
+    `part` holds it as long as `place` has not given it its file; `read_copy` reads its copy, where there is one, until
+    it is settled.
+    """
 
     received: ReceivedInstance
     part: Part | None
+    read_copy: ReadCopy | None
 
 
 class Archive:
@@ -100,12 +105,12 @@ class Archive:
         try:
             checked = part.check()
             relative = _instance_path(part.sha256, part.announced.transfer_syntax_uid)
-            is_placed = self._is_placed(part, relative, association_id)
+            read_copy = self._made_safe(part, relative, association_id)
         except BaseException:
             part.discard()
             raise
         received = _received(checked, part.announced, _Kept(relative, part.sha256, part.size))
-        return Secured(received, None if is_placed else part)
+        return Secured(received, part if read_copy else None, read_copy)
 
     def place(self, secured: Secured) -> None:
         """Give a secured instance its file, if it has none; raises ArchiveFull, and then the part is gone."""
@@ -120,10 +125,11 @@ class Archive:
             part.discard()
         faults.reach(FaultPoint.INSTANCE_NAMED)
 
-    def place_copy(self, received: ReceivedInstance) -> None:
-        """Do what `place` could not do, from the copy; raises ArchiveFull, FileNotFoundError."""
+    def place_copy(self, secured: Secured) -> None:
+        """Do what `place` could not do, from the copy; raises ArchiveFull."""
+        assert secured.read_copy is not None
         with refuse_full_disk(self._root):
-            self.put_back(received.path, self._durability.copy_of(received.path))
+            self.put_back(secured.received.path, secured.read_copy())
 
     def finish(self, part: Part, association_id: int = 0) -> ReceivedInstance:
         """Secure what a part holds and place it; if that fails, nothing waits for its row any more."""
@@ -274,19 +280,19 @@ class Archive:
             part.unlink()
         return len(parts)
 
-    def _is_placed(self, part: Part, relative: str, association_id: int) -> bool:
-        """Make a part safe; return whether as the file itself."""
+    def _made_safe(self, part: Part, relative: str, association_id: int) -> ReadCopy | None:
+        """Make a part safe; return what reads the copy, or None where it is the file itself."""
         self._arrivals.begin(relative)
         try:
             with refuse_full_disk(self._root):
-                is_placed = self._durability.secure(part, relative, association_id)
-            if is_placed:
+                read_copy = self._durability.secure(part, relative, association_id)
+            if read_copy is None:
                 faults.reach(FaultPoint.INSTANCE_NAMED)
         except BaseException:
             self._durability.settle(relative)
             self._arrivals.end(relative)
             raise
-        return is_placed
+        return read_copy
 
     def _text_of(self, relative: str) -> str:
         """Do what `path_of` does, for those that need a path many times."""

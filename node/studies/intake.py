@@ -20,7 +20,6 @@ from node.logs import log_failure
 from node.studies.admission import admit_instance
 from node.studies.claims import Claims
 from node.studies.index import InstanceIndex
-from node.vocabulary import ReceivedInstance
 
 logger = logging.getLogger("radnode.intake")
 
@@ -82,7 +81,7 @@ class Intake:
         self._note_end = note_end
         self._unplaced: Secured | None = None
         self._settling = threading.Lock()
-        self._following: list[ReceivedInstance] = []
+        self._following: list[Secured] = []
         self._since = 0.0
 
     @property
@@ -94,7 +93,7 @@ class Intake:
     def is_full(self) -> bool:
         """Tell whether the rows are to be made before anything else is taken."""
         following = self._following
-        return len(following) >= MOST_FOLLOWING or sum(each.size for each in following) >= MOST_FOLLOWING_BYTES
+        return len(following) >= MOST_FOLLOWING or sum(each.received.size for each in following) >= MOST_FOLLOWING_BYTES
 
     @property
     def is_late(self) -> bool:
@@ -118,17 +117,16 @@ class Intake:
         secured, self._unplaced = self._unplaced, None
         if secured is None:
             return
-        received = secured.received
         try:
             self._desk.place(secured)
         except Exception as error:  # noqa: BLE001 - it was answered for, so it must be tried again
-            self._desk.leave([received], self._association_id, error)
+            self._desk.leave([secured], self._association_id, error)
             return
         with self._settling:  # else others might settle it before it is said to be left for later
             if not self._following:
                 self._since = self._desk.monotonic()
-            self._following.append(received)
-            self._desk.claims.postpone(received.sop_instance_uid, self.settle)
+            self._following.append(secured)
+            self._desk.claims.postpone(secured.received.sop_instance_uid, self.settle)
 
     def settle(self) -> None:
         """Return once everything placed so far has its row; what cannot have it now is tried again by others."""
@@ -177,7 +175,7 @@ class _Desk:
     index: InstanceIndex
     monotonic: Callable[[], float]
     claims: Claims = field(default_factory=Claims)
-    stragglers: list[tuple[ReceivedInstance, int]] = field(default_factory=list)
+    stragglers: list[tuple[Secured, int]] = field(default_factory=list)
 
     def may_follow(self, sop_instance_uid: str, association_id: int) -> bool:
         """Tell whether file and row of an instance may follow its answer: they are sure to, and nothing is to decide.
@@ -193,58 +191,58 @@ class _Desk:
             self.archive.place(secured)
         except Exception as error:  # noqa: BLE001 - whatever it was, the copy is there
             log_failure(logger, "instance placed from its copy", error)
-            self.archive.place_copy(secured.received)
+            self.archive.place_copy(secured)
 
-    def record(self, batch: Sequence[ReceivedInstance], association_id: int) -> None:
+    def record(self, batch: Sequence[Secured], association_id: int) -> None:
         """Make the rows of instances that have been claimed, answered for and placed."""
         try:
-            added = self.index.record_usual(batch, association_id)
+            added = self.index.record_usual([secured.received for secured in batch], association_id)
         except (DatabaseBusy, ArchiveFull) as error:
             self.leave(batch, association_id, error)
             return
         except Exception as error:  # noqa: BLE001 - they were answered for; whichever it is, the others have theirs
             log_failure(logger, "rows made one by one", error, association=association_id)
             added = [False] * len(batch)
-        for received, is_added in zip(batch, added, strict=True):
+        for secured, is_added in zip(batch, added, strict=True):
             if is_added:
-                self._end(received)
+                self._end(secured)
             else:
-                self._decide(received, association_id)
+                self._decide(secured, association_id)
 
-    def leave(self, batch: Sequence[ReceivedInstance], association_id: int, error: Exception) -> None:
+    def leave(self, batch: Sequence[Secured], association_id: int, error: Exception) -> None:
         """Have instances tried again whose files or rows could not be made; they are safe as they are."""
         fields = {"association": association_id, "instances": len(batch)}
         log_failure(logger, "instances wait for their files or rows", error, **fields)
-        for received in batch:  # first, for whoever catches up says that they are decided
-            self.claims.postpone(received.sop_instance_uid, _refuse)
-        self.stragglers += [(received, association_id) for received in batch]
+        for secured in batch:  # first, for whoever catches up says that they are decided
+            self.claims.postpone(secured.received.sop_instance_uid, _refuse)
+        self.stragglers += [(secured, association_id) for secured in batch]
 
     def catch_up(self) -> None:
         """Make the files and rows of those that were left; raises what keeps it from that."""
         while self.stragglers:
-            received, association_id = self.stragglers[0]
-            self.archive.place_copy(received)
-            self._admit(received, association_id)
-            self._end(received)
+            secured, association_id = self.stragglers[0]
+            self.archive.place_copy(secured)
+            self._admit(secured, association_id)
+            self._end(secured)
             self.stragglers.pop(0)
 
-    def _decide(self, received: ReceivedInstance, association_id: int) -> None:
+    def _decide(self, secured: Secured, association_id: int) -> None:
         try:
-            self._admit(received, association_id)
+            self._admit(secured, association_id)
         except Exception as error:  # noqa: BLE001 - it was answered for, so it must be tried again
-            self.leave([received], association_id, error)
+            self.leave([secured], association_id, error)
         else:
-            self._end(received)
+            self._end(secured)
 
-    def _admit(self, received: ReceivedInstance, association_id: int) -> None:
+    def _admit(self, secured: Secured, association_id: int) -> None:
         try:
-            admit_instance(self.archive, self.index, received, association_id)
+            admit_instance(self.archive, self.index, secured.received, association_id)
         except InstanceConflict as error:  # recorded, and its content in quarantine
             log_failure(logger, "instance answered for contradicts another", error, association=association_id)
 
-    def _end(self, received: ReceivedInstance) -> None:
-        self.archive.settle(received)
-        self.claims.release(received.sop_instance_uid)
+    def _end(self, secured: Secured) -> None:
+        self.archive.settle(secured.received)
+        self.claims.release(secured.received.sop_instance_uid)
 
 
 def _refuse() -> None:

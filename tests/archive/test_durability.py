@@ -23,5 +23,3 @@ def test_without_a_journal_an_instance_has_its_name_when_it_arrived(
     durability.close()
     assert archive.examine(received.path) == received
     assert not list(archive.path_of("incoming").iterdir())
-    with pytest.raises(FileNotFoundError):
-        durability.copy_of(received.path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from waiting import PATIENCE_SECONDS
 
-from node.archive import AnnouncedInstance, Archive
+from node.archive import AnnouncedInstance, Archive, Secured
 from node.archive.journal import Journal, JournalSize
 from node.archive.journal_record import PAGE, Entry, encode_record, read_records
 from node.errors import MalformedInstance
@@ -40,9 +40,11 @@ def data_set(uid: str, padding: int = 0) -> bytes:
 
 
 @contextmanager
-def journaled(root: Path, boot_id: str = "first boot", size: JournalSize = SMALL) -> Iterator[tuple[Archive, Journal]]:
+def journaled(
+    root: Path, boot_id: str = "first boot", size: JournalSize = SMALL, *, is_flushed: bool = True
+) -> Iterator[tuple[Archive, Journal]]:
     """Give an archive with a journal; without `close`, as when the process is killed."""
-    journal = Journal(root, boot_id, lambda: None, size)
+    journal = Journal(root, boot_id, lambda: None, size, is_flushed=is_flushed)
     archive = Archive(root, durability=journal)
     yield archive, journal
 
@@ -109,15 +111,16 @@ def test_nothing_is_read_again_when_only_the_process_died(tmp_path: Path) -> Non
     assert put_back == []
 
 
-def test_what_has_no_file_yet_is_put_back_although_only_the_process_died(tmp_path: Path) -> None:
-    with journaled(tmp_path) as (archive, journal):
+@pytest.mark.parametrize("is_flushed", [True, False])
+def test_what_has_no_file_yet_is_put_back_although_only_the_process_died(tmp_path: Path, is_flushed: bool) -> None:
+    with journaled(tmp_path, is_flushed=is_flushed) as (archive, journal):
         begin(archive, journal)
         with_file = keep(archive, 1)
         part = archive.begin(AnnouncedInstance(CT, "1.2.3.2", EXPLICIT))
         part.write(data_set("1.2.3.2"))
         without = archive.secure(part, association_id=77).received
         assert not archive.path_of(without.path).exists()
-    with journaled(tmp_path) as (archive, journal):
+    with journaled(tmp_path, is_flushed=is_flushed) as (archive, journal):
         assert begin(archive, journal) == {with_file.path: 0, without.path: 77}
         assert archive.examine(without.path).sha256 == without.sha256
 
@@ -135,18 +138,53 @@ def test_one_that_cannot_have_its_file_keeps_no_segment_from_being_used_again(tm
         journal.flush()
 
 
-def test_a_copy_is_found_in_whichever_segment_it_is_and_the_last_one_of_several(tmp_path: Path) -> None:
+def test_a_copy_can_be_read_until_it_is_settled_whichever_segment_it_is_in(tmp_path: Path) -> None:
     with journaled(tmp_path) as (archive, journal):
         begin(archive, journal)
-        with pytest.raises(FileNotFoundError):
-            journal.copy_of("instances/aa/aa.dcm")
-        kept = [archive.keep(AnnouncedInstance(CT, f"1.2.3.{n}", EXPLICIT), data_set(f"1.2.3.{n}")) for n in range(40)]
+        secured: list[Secured] = []
+        for number in range(40):
+            part = archive.begin(AnnouncedInstance(CT, f"1.2.3.{number}", EXPLICIT))
+            part.write(data_set(f"1.2.3.{number}"))
+            secured.append(archive.secure(part))
+            archive.place(secured[-1])
         assert len(journal._full) == 1  # which waits for its rows
-        for each in kept:
-            assert journal.copy_of(each.path) == archive.path_of(each.path).read_bytes()
-            archive.settle(each)
-        with pytest.raises(FileNotFoundError):
-            journal.copy_of("instances/aa/aa.dcm")
+        for each in secured:
+            assert each.read_copy is not None
+            assert each.read_copy() == archive.path_of(each.received.path).read_bytes()
+
+
+@pytest.mark.parametrize(("is_flushed", "flushes"), [(True, 160), (False, 0)])
+def test_only_what_is_to_survive_the_machine_is_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_flushed: bool, flushes: int
+) -> None:
+    """However much comes, and also what is too large for the journal; a segment that is emptied always is."""
+    synced: list[object] = []
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, noting(getattr(os, name), synced))
+    journal = Journal(tmp_path, "first boot", lambda: synced.append("rows"), SMALL, is_flushed=is_flushed)
+    archive = Archive(tmp_path, durability=journal)
+    begin(archive, journal)
+    before = len(synced)
+    kept = [keep(archive, number, padding=9000) for number in range(160)]
+    kept.append(keep(archive, 1000, padding=SMALL.largest_file_bytes))
+    journal.close()
+    folder = tmp_path / "journal"
+    others = [one for one in synced[before:] if one not in {path.stat().st_ino for path in (folder, *folder.iterdir())}]
+    assert len(others) >= flushes
+    assert is_flushed or not others
+    with journaled(tmp_path, is_flushed=is_flushed) as (again, second):
+        assert begin(again, second) == {}
+        assert [again.examine(each.path).sha256 for each in kept] == [each.sha256 for each in kept]
+
+
+def noting(flush: Callable[[int], None], flushed: list[object]) -> Callable[[int], None]:
+    """Return what flushes a file and notes its inode."""
+
+    def flush_and_note(descriptor: int) -> None:
+        flushed.append(os.fstat(descriptor).st_ino)
+        flush(descriptor)
+
+    return flush_and_note
 
 
 def test_an_instance_whose_copy_is_torn_as_well_is_not_put_back(tmp_path: Path) -> None:

@@ -217,26 +217,32 @@ def test_instances_of_four_senders_that_wait_share_one_commit(node: Node, shared
 def test_the_first_answer_comes_after_the_journal_is_on_the_device_and_the_row_committed(
     tmp_path: Path, ct: Path
 ) -> None:
-    steps = steps_of(tmp_path, [ct])
+    steps = steps_of(tmp_path, [ct], "machine")
     assert steps[:5] == ["copy to journal", "flush journal", "rename", "commit", "answer"]
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs the package strace")
-def test_later_answers_come_after_the_journal_is_on_the_device_and_file_and_row_in_this_order(
-    tmp_path: Path, ct: Path
+@pytest.mark.parametrize(
+    ("durability", "expected"),
+    [
+        ("machine", ["copy to journal", "flush journal", "answer", "rename", "commit"]),
+        ("process", ["copy to journal", "answer", "rename", "commit"]),
+    ],
+)
+def test_later_answers_come_after_the_copy_in_the_journal_is_safe_and_file_and_row_in_this_order(
+    tmp_path: Path, ct: Path, durability: str, expected: list[str]
 ) -> None:
     other = dcmread(ct)
     other.SOPInstanceUID = other.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
     other.save_as(tmp_path / "other.dcm", enforce_file_format=True)
-    steps = steps_of(tmp_path, [ct, tmp_path / "other.dcm"])
-    assert steps[:5] == ["copy to journal", "flush journal", "answer", "rename", "commit"]
+    assert steps_of(tmp_path, [ct, tmp_path / "other.dcm"], durability)[: len(expected)] == expected
 
 
-def steps_of(tmp_path: Path, paths: list[Path]) -> list[str]:
+def steps_of(tmp_path: Path, paths: list[Path], durability: str) -> list[str]:
     """Return what the thread of an association that brings these did from the last one's copy in the journal on."""
     trace = tmp_path / "trace"
     calls = "trace=fdatasync,rename,pwrite64,pwritev2,sendto"
-    command = ["strace", "-f", "-y", "-e", calls, "-o", trace, sys.executable, "-c", SERVE, tmp_path]
+    command = ["strace", "-f", "-y", "-e", calls, "-o", trace, sys.executable, "-c", SERVE, tmp_path, durability]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

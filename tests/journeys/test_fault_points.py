@@ -154,6 +154,23 @@ def test_a_node_that_dies_here_and_then_fails_here_loses_nothing(
     assert_nothing_lost(node, *stories)
 
 
+@pytest.mark.parametrize("point", ["journal written", "instance answered", "journal settled"])
+def test_answers_that_are_to_survive_the_process_alone_survive_it(
+    server: FaultServer, pacs: Pacs, tmp_path: Path, point: str
+) -> None:
+    node = FaultyNode(server, tmp_path / "node", pacs, durability="process")
+    story = story_for(point, tmp_path, pacs)
+    node.start(f"{point}:kill")
+    with suppress(NodeGone):
+        live(node, story, point)
+    until(lambda: not node.is_alive())
+    assert node.mark.exists()
+    node.start()
+    live_on(node, story, point)
+    node.kill()
+    assert_nothing_lost(node, story)
+
+
 def live_on(node: FaultyNode, story: Story, point: str) -> None:
     """Live, also when the node fails before it listens and is to be started again."""
     try:
