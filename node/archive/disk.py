@@ -61,6 +61,14 @@ def create_file(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "w+b")
 
 
+def begin_writing(descriptor: int, start: int, end: int) -> None:
+    """Have the system write these bytes of a file to the device, and wait for nothing.
+
+    Linux begins to write what it is told that nobody needs, and keeps it until that is done (posix_fadvise(2)).
+    """
+    os.posix_fadvise(descriptor, start, end - start, os.POSIX_FADV_DONTNEED)
+
+
 def sync_file(file: BinaryIO) -> None:
     """Return once the file's content is on the device."""
     file.flush()

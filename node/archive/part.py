@@ -13,7 +13,7 @@ from typing import BinaryIO
 from pydicom.dataset import Dataset
 
 from node import faults
-from node.archive.disk import create_file, refuse_full_disk, require_space, sync_file
+from node.archive.disk import begin_writing, create_file, refuse_full_disk, require_space, sync_file
 from node.archive.file_head import AnnouncedInstance, encode_file_head
 from node.archive.header import RawElements, header_of, read_study
 from node.archive.identity import InstanceIdentity, check_uid, identify_instance
@@ -26,8 +26,8 @@ from node.vocabulary import StudyIdentity
 # How much is held in memory before it needs a file; more than a slice, little beside what a crowd of peers may cost.
 HELD_BYTES = 1 << 20
 
-# How much is written between two looks at the free space; a reserve is many times that.
-_SPACE_STEP_BYTES = 8 << 20
+# How much is written between two looks at the free space, and two calls to write it out; a reserve is many times that.
+_STEP_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class Part:
         self._digest = hashlib.sha256()
         self._data_set_at = len(head)
         self.size = 0
-        self._space_until = -1
-        self._require_space(len(head))
         self._held: bytearray | None = bytearray(head)
         self._file: BinaryIO | None = None
+        self._step_until = self._begun_bytes = 0
+        self._take_step(len(head))
         faults.reach(FaultPoint.PART_OPENED)
 
     @property
@@ -78,7 +78,8 @@ class Part:
 
     def write(self, fragment: bytes | memoryview) -> None:
         """Append bytes of the data set; raises ArchiveFull before the disk is."""
-        self._require_space(len(fragment))
+        if self.size + len(fragment) > self._step_until:
+            self._take_step(len(fragment))
         if self._held is not None and len(self._held) + len(fragment) > HELD_BYTES:
             self._write_out()
         if self._held is not None:
@@ -158,11 +159,19 @@ class Part:
             self._file.write(self._held)
         self._held = None
 
-    def _require_space(self, needed_bytes: int) -> None:
-        """Look at the free space every few megabytes, for each look is a call into the system."""
-        if self.size + needed_bytes > self._space_until:
-            require_space(self.path.parent, needed_bytes, self._reserve_bytes)
-            self._space_until = self.size + max(needed_bytes, _SPACE_STEP_BYTES)
+    def _take_step(self, needed_bytes: int) -> None:
+        """Do what is worth a call into the system only every few megabytes.
+
+        Look at the free space, and have what is in the file by now written out while more arrives, so that little is
+        left for the flush at the end to wait for.
+        """
+        require_space(self.path.parent, needed_bytes, self._reserve_bytes)
+        self._step_until = self.size + max(needed_bytes, _STEP_BYTES)
+        if self._file is not None:
+            with refuse_full_disk(self.path.parent):
+                self._file.flush()
+            begin_writing(self._file.fileno(), self._begun_bytes, self.file_bytes)
+            self._begun_bytes = self.file_bytes
 
 
 def check_data_set(

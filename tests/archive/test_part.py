@@ -87,6 +87,23 @@ def test_a_part_that_outgrows_what_is_held_goes_to_its_file_whole(part: Part, be
     assert part.sha256 == hashlib.sha256(data_set + b"a" * (1 + beyond) + b"bc").hexdigest()
 
 
+def test_a_long_part_is_written_out_while_it_arrives(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every byte up to the last step once, and nothing that has not been given to the file."""
+    begun: list[tuple[int, int]] = []
+
+    def note(descriptor: int, start: int, length: int, _advice: int) -> None:
+        assert os.fstat(descriptor).st_size >= start + length
+        begun.append((start, start + length))
+
+    monkeypatch.setattr(os, "posix_fadvise", note)
+    fragment = bytes(HELD_BYTES - 1)
+    for _ in range(40):
+        part.write(fragment)
+    assert [start for start, _ in begun] == [0, *(end for _, end in begun[:-1])]
+    assert len(begun) >= 3
+    assert part.file_bytes - begun[-1][1] <= 10 * HELD_BYTES
+
+
 def test_another_instance_than_was_announced_is_refused(tmp_path: Path) -> None:
     part = Part(tmp_path / "one.part", announced(sop_instance_uid="1.2.3.5"), 0)
     part.write(tiny_data_set(UID.encode()))
