@@ -18,7 +18,8 @@ from waiting import PATIENCE_SECONDS
 from node.archive import AnnouncedInstance, Archive, Secured
 from node.archive.journal import Journal, JournalSize
 from node.archive.journal_record import PAGE, Entry, encode_record, read_records
-from node.errors import MalformedInstance
+from node.archive.part import HELD_BYTES
+from node.errors import InstanceMismatch, MalformedInstance
 from node.vocabulary import ReceivedInstance
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -151,6 +152,9 @@ def test_a_copy_can_be_read_until_it_is_settled_whichever_segment_it_is_in(tmp_p
         for each in secured:
             assert each.read_copy is not None
             assert each.read_copy() == archive.path_of(each.received.path).read_bytes()
+            archive.path_of(each.received.path).unlink()
+            archive.place_copy(each)
+            assert archive.examine(each.received.path) == each.received
 
 
 @pytest.mark.parametrize(("is_flushed", "flushes"), [(True, 160), (False, 0)])
@@ -271,6 +275,17 @@ def test_a_large_instance_is_flushed_where_it_lies(tmp_path: Path) -> None:
     with journaled(tmp_path, "second boot") as (archive, journal):
         assert begin(archive, journal) == {}
         assert archive.examine(large.path).sha256 == large.sha256
+
+
+def test_a_long_instance_that_is_refused_leaves_no_file(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal):
+        begin(archive, journal)
+        part = archive.begin(AnnouncedInstance(CT, "1.2.3.5", EXPLICIT))
+        part.write(data_set("1.2.3.4", padding=2 * HELD_BYTES))
+        assert len(list((tmp_path / "incoming").iterdir())) == 1
+        with pytest.raises(InstanceMismatch):
+            archive.secure(part)
+        assert not list((tmp_path / "incoming").iterdir())
 
 
 def test_an_instance_that_is_refused_is_not_in_the_journal(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -312,6 +314,15 @@ def test_rows_that_wait_for_long_are_made_by_others(desk: Desk) -> None:
     assert len(desk.rows()) == 3
     desk.admissions.settle()
     assert len(desk.rows()) == 4
+
+
+def test_an_intake_that_was_closed_is_forgotten(desk: Desk) -> None:
+    intake = desk.open(warm_up=chest(1))
+    closed = weakref.ref(intake)
+    intake.close()
+    del intake
+    gc.collect()
+    assert closed() is None
 
 
 def test_while_rows_cannot_be_made_what_was_answered_for_waits_and_nothing_more_is_answered(desk: Desk) -> None:
