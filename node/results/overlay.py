@@ -20,6 +20,8 @@ OUTLINE_PIXELS = 2
 
 WARNING = (255, 196, 0)
 
+_LEVELS = np.arange(256)[:, np.newaxis]
+
 
 @dataclass(frozen=True)
 class Overlay:
@@ -63,8 +65,10 @@ def _scaled(mask: Mask, size: tuple[int, int]) -> Mask:
 
 def _tinted(colours: Picture, mask: Mask, colour: Colour) -> Picture:
     """Return the picture with the mask tinted and its outline, inside the mask, in full colour."""
+    tints = np.round((1 - OPACITY) * _LEVELS + OPACITY * np.array(colour)).astype(np.uint8)
     tinted = colours.copy()
-    tinted[mask] = np.round((1 - OPACITY) * colours[mask] + OPACITY * np.array(colour)).astype(np.uint8)
+    for channel, tint in enumerate(tints.T):  # looked up, which takes a third of the time of computing it
+        np.copyto(tinted[..., channel], tint[colours[..., channel]], where=mask)
     tinted[mask & ~_eroded(mask, OUTLINE_PIXELS)] = colour
     return tinted
 

@@ -61,6 +61,13 @@ def test_a_finding_is_drawn_where_its_mask_is() -> None:
     assert tuple(picture[150, 450]) == (55, 30, 15)
 
 
+def test_where_two_findings_lie_over_each_other_one_colour_is_laid_over_the_other() -> None:
+    overlays = [Overlay("Lung.", square(), ORANGE), Overlay("Heart.", square(), (0, 100, 200))]
+    picture = draw_overlays(dark() + 0.4, (1, 1), overlays, [])[HEAD : HEAD + 500]
+    assert tuple(picture[50, 50]) == (102, 102, 102)
+    assert tuple(picture[150, 450]) == (99, 104, 119)  # a quarter of its colour over (132, 106, 92), which is over grey
+
+
 def test_pixels_that_are_not_square_are_drawn_in_their_true_shape() -> None:
     drawn = draw_overlays(dark(), (3, 1), [Overlay("Lung.", square(), ORANGE)], [])
     rows, columns = np.nonzero(drawn[HEAD : HEAD + 1000].any(axis=-1))
