@@ -63,7 +63,11 @@ def _right_of(previous: Corner, corner: Corner) -> Corner:
 
 def _edges_by_start(mask: Mask) -> dict[Corner, list[Corner]]:
     """Return the directed pixel edges, (column, row) corners, with the mask on their right side."""
-    framed = np.pad(mask, 1)
+    edges: dict[Corner, list[Corner]] = defaultdict(list)
+    if not mask.any():
+        return edges
+    top, left, box = _cropped(mask)
+    framed = np.pad(box, 1)
     inside = framed[1:-1, 1:-1]
     sides = (
         (framed[:-2, 1:-1], (0, 0), (1, 0)),  # above it is outside: run right along the top
@@ -71,12 +75,18 @@ def _edges_by_start(mask: Mask) -> dict[Corner, list[Corner]]:
         (framed[2:, 1:-1], (1, 1), (0, 1)),
         (framed[1:-1, :-2], (0, 1), (0, 0)),
     )
-    edges: dict[Corner, list[Corner]] = defaultdict(list)
     for neighbour, begin, end in sides:
         rows, columns = np.nonzero(inside & ~neighbour)
-        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        for row, column in zip((rows + top).tolist(), (columns + left).tolist(), strict=True):
             edges[column + begin[0], row + begin[1]].append((column + end[0], row + end[1]))
     return edges
+
+
+def _cropped(mask: Mask) -> tuple[int, int, Mask]:
+    """Return the first row and column of a mask that is not empty, and the part of it that holds the rest."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    top, left = int(rows[0]), int(columns[0])
+    return top, left, mask[top : rows[-1] + 1, left : columns[-1] + 1]
 
 
 def _signed_area(border: NDArray[np.int64]) -> float:
@@ -87,29 +97,30 @@ def _signed_area(border: NDArray[np.int64]) -> float:
 
 
 def _simplified(border: NDArray[np.int64], tolerance_px: float) -> NDArray[np.float64]:
-    """Drop corners by the rule of Douglas and Peucker; the first corner and the farthest from it stay."""
+    """Drop corners by the rule of Douglas and Peucker; the first corner and the farthest from it stay.
+
+    In each round the farthest corner of every span between two that stay is kept too, if it strays.
+    """
     points = border.astype(np.float64)
-    farthest = int(np.argmax(np.hypot(*(points - points[0]).T)))
     kept = np.zeros(len(points), dtype=bool)
-    kept[[0, farthest, -1]] = True
-    spans = [(0, farthest), (farthest, len(points) - 1)]
-    while spans:
-        first, last = spans.pop()
-        if last - first < 2:
-            continue
-        distances = _distances(points[first + 1 : last], points[first], points[last])
-        worst = int(np.argmax(distances))
-        if distances[worst] > tolerance_px:
-            middle = first + 1 + worst
-            kept[middle] = True
-            spans += [(first, middle), (middle, last)]
-    return points[kept] if kept.sum() > 3 else points
+    kept[[0, int(np.argmax(np.hypot(*(points - points[0]).T))), -1]] = True
+    while True:
+        ends = np.flatnonzero(kept)
+        span = np.minimum(np.cumsum(kept) - 1, len(ends) - 2)
+        distances = _distances(points, points[ends[:-1]][span], points[ends[1:]][span])
+        farthest = np.maximum.reduceat(distances, ends[:-1])[span]
+        straying = np.flatnonzero((distances == farthest) & (distances > tolerance_px))
+        if not len(straying):
+            return points[kept] if kept.sum() > 3 else points
+        _, first = np.unique(span[straying], return_index=True)
+        kept[straying[first]] = True
 
 
 def _distances(
-    points: NDArray[np.float64], begin: NDArray[np.float64], end: NDArray[np.float64]
+    points: NDArray[np.float64], begins: NDArray[np.float64], ends: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return how far each point lies from the straight piece between `begin` and `end`."""
-    along = end - begin
-    share = np.clip((points - begin) @ along / (along @ along), 0.0, 1.0)
-    return np.asarray(np.hypot(*(points - begin - share[:, np.newaxis] * along).T))
+    """Return how far each point lies from the straight piece between its begin and its end."""
+    along = ends - begins
+    length = np.sum(along * along, axis=1)
+    share = np.sum((points - begins) * along, axis=1) / np.where(length > 0, length, 1.0)
+    return np.asarray(np.hypot(*(points - begins - np.clip(share, 0.0, 1.0)[:, np.newaxis] * along).T))
