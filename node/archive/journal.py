@@ -1,8 +1,9 @@
 """The journal: what came last, copied to where blocks are allocated already, so that one flush makes it safe.
 
 A new file costs a flush of its content, one of its name and one of its row. A copy in the journal costs one, and
-associations that wait at the same moment share it. At leisure the files themselves are flushed and the space is
-used again; after a loss of power `replay` puts back what had not been flushed.
+associations that wait at the same moment share it. At leisure, when nothing arrives or half of the space is used, the
+files themselves are flushed and the space is used again; after a loss of power `replay` puts back what had not been
+flushed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import mmap
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -65,6 +67,7 @@ DEFAULT_SIZE = JournalSize.of(256)
 
 _FOLDER = "journal"
 _RETRY_SECONDS = 1.0
+_QUIET_SECONDS = 0.5
 _CLOSING_SECONDS = 10.0
 _FLUSHED_AT_ONCE = 8
 _ZEROS = bytes(1 << 20)
@@ -162,6 +165,8 @@ class Journal:
         self._trouble: OSError | None = None
         self._is_used = False
         self._is_closed = False
+        self._written_at = 0.0
+        self._hurried = 0
         self._thread = threading.Thread(target=self._look_after_segments, name="journal", daemon=True)
 
     def replay(self, put_back: Callable[[str, bytes], None]) -> dict[str, int]:
@@ -225,14 +230,14 @@ class Journal:
             self._arriving[relative] -= 1
             if self._arriving[relative] <= 0:
                 del self._arriving[relative]
-            if self._full:
+            if self._full and self._is_due():
                 self._changed.notify_all()
 
     def flush(self) -> None:
         """Return once every file is on the device where it lies, and the journal holds none of them any more."""
         with self._changed:
             self._retire(self._current)
-            self._changed.wait_for(lambda: not self._full)
+            self._wait_until_settled()
 
     def close(self) -> None:
         """Flush, so that the next start finds an empty journal, and stop.
@@ -241,13 +246,14 @@ class Journal:
         """
         with self._changed:
             self._retire(self._current)
-            self._changed.wait_for(lambda: not self._full, _CLOSING_SECONDS)
+            self._wait_until_settled(_CLOSING_SECONDS)
             self._is_closed = True
             self._changed.notify_all()
         self._thread.join()
 
     def _write(self, entry: Entry, content: memoryview | mmap.mmap) -> tuple[_Segment, Record]:
         with self._changed:
+            self._written_at = time.monotonic()
             self._arriving[entry.path] += 1
             segment = self._segment_for(entry)
             try:
@@ -278,6 +284,15 @@ class Journal:
                 self._current = None
                 self._changed.notify_all()
 
+    def _wait_until_settled(self, seconds: float | None = None) -> None:
+        """Return once no segment is full, or after so long; the caller holds the lock."""
+        self._hurried += 1
+        self._changed.notify_all()
+        try:
+            self._changed.wait_for(lambda: not self._full, seconds)
+        finally:
+            self._hurried -= 1
+
     def _look_after_segments(self) -> None:
         """Settle segments that are full, and keep a spare one, for nobody should wait while one is made."""
         while (task := self._next_task()) is not None:
@@ -297,14 +312,21 @@ class Journal:
         """Wait for something to do, and return it; None at the end."""
         with self._changed:
             while True:
-                for segment in self._full:
+                for segment in self._full if self._is_due() else ():
                     if not any(entry.path in self._arriving for entry in segment.entries):
                         return partial(self._settle_segment, segment)
                 if self._is_closed:
                     return None
                 if self._is_used and not self._free and self._count < self._size.most_segments:
                     return self._add_spare
-                self._changed.wait()
+                self._changed.wait(_QUIET_SECONDS if self._full else None)
+
+    def _is_due(self) -> bool:
+        """Tell whether full segments are to be settled, which slows down what arrives meanwhile."""
+        most = self._size.most_segments
+        is_last = not self._free and (self._current is None or self._count == most)
+        is_quiet = time.monotonic() - self._written_at > _QUIET_SECONDS
+        return is_last or is_quiet or len(self._full) > most // 2 or self._hurried > 0
 
     def _settle_segment(self, segment: _Segment) -> None:
         """Empty a segment, once its files are as safe as its copies were."""

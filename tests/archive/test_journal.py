@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from waiting import PATIENCE_SECONDS
+from waiting import PATIENCE_SECONDS, until
 
 from node.archive import AnnouncedInstance, Archive, Secured
 from node.archive.journal import Journal, JournalSize
@@ -244,6 +245,45 @@ def test_space_is_used_again_and_nothing_is_lost_however_much_comes(tmp_path: Pa
     with journaled(tmp_path, "second boot") as (again, second):
         begin(again, second)
         assert all(again.examine(each.path).sha256 == each.sha256 for each in received)
+
+
+@pytest.fixture
+def unquiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something arrives all the time."""
+    monkeypatch.setattr("node.archive.journal._QUIET_SECONDS", 1e9)
+
+
+EIGHT = JournalSize(segment_bytes=16 * PAGE, most_segments=8, largest_file_bytes=8 * PAGE)
+
+
+def test_while_a_series_arrives_the_journal_flushes_nothing_else_as_long_as_half_of_it_is_free(
+    tmp_path: Path, unquiet: None
+) -> None:
+    with journaled(tmp_path, size=EIGHT) as (archive, journal):
+        begin(archive, journal)
+        kept: list[ReceivedInstance] = []
+        while len(journal._full) < 4:
+            until(lambda: bool(journal._free))
+            kept.append(keep(archive, len(kept)))
+        time.sleep(0.3)
+        assert len(journal._full) == 4
+        kept += [keep(archive, number) for number in range(len(kept), 200)]
+        until(lambda: len(journal._full) <= 4)
+        journal.flush()
+        assert not journal._full
+        later = keep(archive, len(kept))
+        journal.close()
+    with journaled(tmp_path, size=EIGHT) as (archive, journal):
+        assert begin(archive, journal) == {}
+        assert [archive.examine(each.path) for each in [*kept, later]] == [*kept, later]
+
+
+def test_once_nothing_arrives_what_is_full_is_settled(tmp_path: Path) -> None:
+    with journaled(tmp_path, size=EIGHT) as (archive, journal):
+        begin(archive, journal)
+        while not journal._full:
+            keep(archive, len(journal._current.entries) if journal._current else 0)
+        until(lambda: not journal._full)
 
 
 def test_a_copy_stays_until_its_row_is_committed(tmp_path: Path) -> None:
