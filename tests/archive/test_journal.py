@@ -317,6 +317,24 @@ def test_a_large_instance_is_flushed_where_it_lies(tmp_path: Path) -> None:
         assert archive.examine(large.path).sha256 == large.sha256
 
 
+def test_one_that_cannot_be_made_safe_keeps_no_segment_from_being_used_again(tmp_path: Path) -> None:
+    with journaled(tmp_path) as (archive, journal), Path("/dev/full").open("r+b", buffering=0) as failing:
+        begin(archive, journal)
+        keep(archive, 1)
+        assert journal._current is not None
+        os.dup2(failing.fileno(), journal._current._descriptor)
+        part = archive.begin(AnnouncedInstance(CT, "1.2.3.2", EXPLICIT))
+        part.write(data_set("1.2.3.2"))
+        (tmp_path / "instances").rename(tmp_path / "away")
+        with pytest.raises(FileNotFoundError):
+            archive.secure(part)
+        (tmp_path / "away").rename(tmp_path / "instances")
+        emptying = threading.Thread(target=journal.flush, daemon=True)
+        emptying.start()
+        emptying.join(PATIENCE_SECONDS)
+        assert not emptying.is_alive()
+
+
 def test_a_long_instance_that_is_refused_leaves_no_file(tmp_path: Path) -> None:
     with journaled(tmp_path) as (archive, journal):
         begin(archive, journal)

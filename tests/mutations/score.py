@@ -78,6 +78,7 @@ JUDGED = {
         "tests/studies/test_index.py",
         "tests/studies/test_association_rows.py",
         "tests/studies/test_admission.py",
+        "tests/studies/test_intake.py",
     ),
     "node/studies/intake.py": ("tests/studies/test_intake.py",),
 }

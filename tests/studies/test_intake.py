@@ -17,6 +17,7 @@ from delivery.parcels import encoded
 from keeping import chest
 from pydicom.dataset import Dataset
 from sqlalchemy import select
+from waiting import PATIENCE_SECONDS
 
 from node.archive import AnnouncedInstance, Archive, Part
 from node.archive.journal import Journal, JournalSize
@@ -325,7 +326,9 @@ def test_an_intake_that_was_closed_is_forgotten(desk: Desk) -> None:
     assert closed() is None
 
 
-def test_while_rows_cannot_be_made_what_was_answered_for_waits_and_nothing_more_is_answered(desk: Desk) -> None:
+def test_while_rows_cannot_be_made_what_was_answered_for_waits_and_nothing_more_is_answered(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
     intake = desk.open(warm_up=chest(1))
     desk.bring(intake, chest(2), chest(3))
     with desk.held():
@@ -344,9 +347,20 @@ def test_while_rows_cannot_be_made_what_was_answered_for_waits_and_nothing_more_
     desk.admissions.settle()
     desk.take(intake, chest(4))
     assert len(desk.rows()) == 3  # rows follow again
+    desk.bring(intake, chest(2))  # which nobody waits for any more
     intake.close()
     assert (len(desk.rows()), desk.files(), desk.files("incoming")) == (4, 4, 0)
-    desk.journal.close()
+    assert_the_journal_can_be_emptied(desk)
+    (told,) = [record for record in caplog.records if "instances wait for their files or rows\n" in record.message]
+    assert (told.name, vars(told)["fields"]) == ("radnode.intake", {"association": 1, "instances": 2})
+
+
+def assert_the_journal_can_be_emptied(desk: Desk) -> None:
+    """Assert that nothing in it waits for a row."""
+    emptying = threading.Thread(target=desk.journal.flush, daemon=True)
+    emptying.start()
+    emptying.join(PATIENCE_SECONDS)
+    assert not emptying.is_alive()
 
 
 def test_what_waits_for_its_row_when_the_node_ends_gets_it_when_it_starts(desk: Desk) -> None:
@@ -357,15 +371,17 @@ def test_what_waits_for_its_row_when_the_node_ends_gets_it_when_it_starts(desk: 
     assert desk.next_life().rows() == dict.fromkeys(uids(chest(1), chest(2)), "CT_3")
 
 
-def test_a_file_that_cannot_be_written_is_made_from_its_copy(desk: Desk) -> None:
+def test_a_file_that_cannot_be_written_is_made_from_its_copy(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     intake = desk.open(warm_up=chest(1))
     part = desk.part(chest(2))
     part.path.touch()  # where the file was to be
     intake.take(part)
     intake.place()
     assert desk.files() == 2
+    assert "instance placed from its copy\n" in caplog.text
     intake.close()
     assert len(desk.rows()) == 2
+    assert_the_journal_can_be_emptied(desk)
 
 
 def test_a_file_that_cannot_be_made_at_all_waits_in_the_journal(desk: Desk) -> None:
@@ -382,7 +398,7 @@ def test_a_file_that_cannot_be_made_at_all_waits_in_the_journal(desk: Desk) -> N
     assert (set(desk.rows()), desk.files()) == (uids(chest(1), chest(2)), 2)
 
 
-def test_a_row_that_fails_costs_the_others_nothing(desk: Desk) -> None:
+def test_a_row_that_fails_costs_the_others_nothing(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     spoilt, other = of_the_same_series("1.2.3"), of_the_same_series("1.2.4")
     intake = desk.open(warm_up=chest(1))
     desk.bring(intake, spoilt, other)
@@ -391,6 +407,7 @@ def test_a_row_that_fails_costs_the_others_nothing(desk: Desk) -> None:
         session.connection().exec_driver_sql(f"CREATE TRIGGER spoilt BEFORE INSERT ON instances WHEN {condition}")
     intake.settle()
     assert set(desk.rows()) == uids(chest(1), other)
+    assert "rows made one by one\n" in caplog.text
     with pytest.raises(sqlite3.IntegrityError, match="spoilt"):
         desk.admissions.settle_late()
     with desk.database.writing() as session:
@@ -409,7 +426,7 @@ def test_one_that_contradicts_what_came_past_the_intake_is_put_aside(
     intake.settle()
     assert desk.rows()[str(chest(2).SOPInstanceUID)] == "OTHER"
     assert desk.files("quarantine") == 1
-    assert "instance answered for contradicts another" in caplog.text
+    assert "instance answered for contradicts another\n" in caplog.text
     desk.admissions.settle()
 
 
