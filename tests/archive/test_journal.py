@@ -263,9 +263,9 @@ def test_while_a_series_arrives_the_journal_flushes_nothing_else_as_long_as_half
     with journaled(tmp_path, size=EIGHT) as (archive, journal):
         begin(archive, journal)
         kept: list[ReceivedInstance] = []
-        while len(journal._full) < 4:
+        for number in range(4 * 7 + 1):  # a segment holds seven, of two pages each
             until(lambda: bool(journal._free))
-            kept.append(keep(archive, len(kept)))
+            kept.append(keep(archive, number))
         time.sleep(0.3)
         assert len(journal._full) == 4
         kept += [keep(archive, number) for number in range(len(kept), 200)]
