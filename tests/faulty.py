@@ -180,9 +180,13 @@ class FaultyNode:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "node.toml").write_text(SETTINGS.format(port=self.port, durability=self.durability))
+        (self.folder / "node.toml").write_text(self.settings)
         (self.folder / "peers.toml").write_text(PEERS.format(port=self.pacs.port))
         (self.folder / "routes.toml").write_text(RULES)
+
+    @property
+    def settings(self) -> str:
+        return SETTINGS.format(port=self.port, durability=self.durability)
 
     @property
     def data(self) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from builders import chest_dx, shaded_picture, write
 from dcmtk import data_set_bytes, needs_dcmtk
-from faulty import RESULTS_OF_A_JOB, RULES, SETTINGS, FaultServer, FaultyNode, Pacs
+from faulty import RESULTS_OF_A_JOB, RULES, FaultServer, FaultyNode, Pacs
 from orthanc import Namespace
 from partition import HERE, THERE, Sites, sites
 from programs import Program, program
@@ -106,7 +106,7 @@ class Hospital:
 @pytest.fixture
 def hospital(network: Sites, server: FaultServer, tmp_path: Path) -> Iterator[Hospital]:
     node = FaultyNode(server, tmp_path / "node", Pacs())
-    settings = SETTINGS.format(port=node.port).replace("[dicom]", f'[dicom]\nhost = "{HERE}"\naccept = "anyone"')
+    settings = node.settings.replace("[dicom]", f'[dicom]\nhost = "{HERE}"\naccept = "anyone"')
     settings = settings.replace("timeout_seconds = 5.0", f"timeout_seconds = {TIMEOUT_SECONDS}")
     (node.folder / "node.toml").write_text(settings)
     peer = '[peer.{0}]\nae_title = "{0}"\nhost = "{1}"\nport = {2}\n'
