@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,3 +22,11 @@ def until(is_so: Callable[[], object], log: Path | None = None, patience_seconds
             ending = f"; {log} ends:\n{log.read_text()[-3000:]}" if log else ""
             raise AssertionError(f"not so after {patience_seconds:g} s{ending}")
         time.sleep(min(max(waited / 20, 0.01), 0.25))
+
+
+def ends(call: Callable[[], object]) -> bool:
+    """Tell whether a call comes to its end, where one that does not must not keep the test."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_SECONDS)
+    return not thread.is_alive()

@@ -28,9 +28,6 @@ class Durability(Protocol):
     def flush(self) -> None:
         """Return once every settled file is on the device where it lies, so that it may be moved or removed."""
 
-    def close(self) -> None:
-        """Flush, and do nothing any more."""
-
 
 class EachFlushed:
     """Flushes each file and its name: no loss of power can take them. Associations share the flush of names."""
@@ -53,9 +50,6 @@ class EachFlushed:
     def flush(self) -> None:
         """Do nothing: all is flushed."""
 
-    def close(self) -> None:
-        """Do nothing."""
-
 
 class Unflushed:
     """Leaves flushing to the system: the death of the process takes nothing, the loss of power the last seconds."""
@@ -74,6 +68,3 @@ class Unflushed:
 
     def flush(self) -> None:
         """Do nothing: what has no promise needs no flush."""
-
-    def close(self) -> None:
-        """Do nothing."""

@@ -20,6 +20,5 @@ def test_without_a_journal_an_instance_has_its_name_when_it_arrived(
     received = archive.keep(AnnouncedInstance(CT_CLASS, "1.44", EXPLICIT), tiny_data_set())
     archive.settle(received)
     archive.note_removal([])
-    durability.close()
     assert archive.examine(received.path) == received
     assert not list(archive.path_of("incoming").iterdir())

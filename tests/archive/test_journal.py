@@ -14,7 +14,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from waiting import PATIENCE_SECONDS, until
+from waiting import PATIENCE_SECONDS, ends, until
 
 from node.archive import AnnouncedInstance, Archive, Secured
 from node.archive.journal import Journal, JournalSize
@@ -63,6 +63,14 @@ def keep(archive: Archive, number: int, padding: int = 0) -> ReceivedInstance:
     received = archive.keep(AnnouncedInstance(CT, uid, EXPLICIT), encoded)
     archive.settle(received)
     return received
+
+
+@contextmanager
+def without_shelves(root: Path) -> Iterator[None]:
+    """Let no instance have its final name."""
+    (root / "instances").rename(root / "away")
+    yield
+    (root / "away").rename(root / "instances")
 
 
 def lose(path: Path, how: str) -> None:
@@ -133,10 +141,8 @@ def test_one_that_cannot_have_its_file_keeps_no_segment_from_being_used_again(tm
         begin(archive, journal)
         part = archive.begin(AnnouncedInstance(CT, "1.2.3.1", EXPLICIT))
         part.write(data_set("1.2.3.1"))
-        (tmp_path / "instances").rename(tmp_path / "away")
-        with pytest.raises(FileNotFoundError):
+        with without_shelves(tmp_path), pytest.raises(FileNotFoundError):
             archive.finish(part)
-        (tmp_path / "away").rename(tmp_path / "instances")
         assert not list((tmp_path / "incoming").iterdir())
         journal.flush()
 
@@ -266,7 +272,7 @@ def test_while_a_series_arrives_the_journal_flushes_nothing_else_as_long_as_half
         for number in range(4 * 7 + 1):  # a segment holds seven, of two pages each
             until(lambda: bool(journal._free))
             kept.append(keep(archive, number))
-        time.sleep(0.3)
+        time.sleep(0.3)  # in which one that does not wait for quiet would have settled them
         assert len(journal._full) == 4
         kept += [keep(archive, number) for number in range(len(kept), 200)]
         until(lambda: len(journal._full) <= 4)
@@ -326,14 +332,9 @@ def test_one_that_cannot_be_made_safe_keeps_no_segment_from_being_used_again(tmp
         os.dup2(failing.fileno(), journal._current._descriptor)
         part = archive.begin(AnnouncedInstance(CT, "1.2.3.2", EXPLICIT))
         part.write(data_set("1.2.3.2"))
-        (tmp_path / "instances").rename(tmp_path / "away")
-        with pytest.raises(FileNotFoundError):
+        with without_shelves(tmp_path), pytest.raises(FileNotFoundError):
             archive.secure(part)
-        (tmp_path / "away").rename(tmp_path / "instances")
-        emptying = threading.Thread(target=journal.flush, daemon=True)
-        emptying.start()
-        emptying.join(PATIENCE_SECONDS)
-        assert not emptying.is_alive()
+        assert ends(journal.flush)
 
 
 def test_a_long_instance_that_is_refused_leaves_no_file(tmp_path: Path) -> None:

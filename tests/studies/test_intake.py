@@ -17,7 +17,7 @@ from delivery.parcels import encoded
 from keeping import chest
 from pydicom.dataset import Dataset
 from sqlalchemy import select
-from waiting import PATIENCE_SECONDS
+from waiting import ends
 
 from node.archive import AnnouncedInstance, Archive, Part
 from node.archive.journal import Journal, JournalSize
@@ -350,17 +350,9 @@ def test_while_rows_cannot_be_made_what_was_answered_for_waits_and_nothing_more_
     desk.bring(intake, chest(2))  # which nobody waits for any more
     intake.close()
     assert (len(desk.rows()), desk.files(), desk.files("incoming")) == (4, 4, 0)
-    assert_the_journal_can_be_emptied(desk)
+    assert ends(desk.journal.flush)  # nothing in it waits for its row
     (told,) = [record for record in caplog.records if "instances wait for their files or rows\n" in record.message]
     assert (told.name, vars(told)["fields"]) == ("radnode.intake", {"association": 1, "instances": 2})
-
-
-def assert_the_journal_can_be_emptied(desk: Desk) -> None:
-    """Assert that nothing in it waits for a row."""
-    emptying = threading.Thread(target=desk.journal.flush, daemon=True)
-    emptying.start()
-    emptying.join(PATIENCE_SECONDS)
-    assert not emptying.is_alive()
 
 
 def test_what_waits_for_its_row_when_the_node_ends_gets_it_when_it_starts(desk: Desk) -> None:
@@ -381,7 +373,7 @@ def test_a_file_that_cannot_be_written_is_made_from_its_copy(desk: Desk, caplog:
     assert "instance placed from its copy\n" in caplog.text
     intake.close()
     assert len(desk.rows()) == 2
-    assert_the_journal_can_be_emptied(desk)
+    assert ends(desk.journal.flush)  # nothing in it waits for its row
 
 
 def test_a_file_that_cannot_be_made_at_all_waits_in_the_journal(desk: Desk) -> None:
