@@ -1,7 +1,7 @@
 """Memory as it is on a server that has run for a while: hardly any free, the rest kept by the system as cached files.
 
-A host takes back what a virtual machine leaves free, and each page that is given again costs microseconds: here a new
-file took eight times as long, and only receivers that keep what they get, as the node does, paid for it.
+A host takes back what a virtual machine leaves free, and each page that is given again costs microseconds: a new file
+takes many times as long, and only receivers that keep what they get, as the node does, pay for it.
 """
 
 from __future__ import annotations
